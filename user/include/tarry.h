@@ -1,0 +1,55 @@
+/*
+ * tarry.h - the calls that are Tarry's own: their numbers, the message of the IPC, the
+ * counters of the stats call and the commands of the debug call.
+ *
+ * Shared by the kernel and by user programs, so it holds numbers and layouts and nothing
+ * else: no functions, no types but the fixed-width ones. It must never repeat a number
+ * that Linux's ABI already defines.
+ */
+#ifndef TARRY_H
+#define TARRY_H
+
+#include <stdint.h>
+
+/* System-call numbers, above everything Linux uses. */
+#define TARRY_SYS_FIRST			0x1000
+#define TARRY_SYS_IPC_CALL		0x1000
+#define TARRY_SYS_IPC_REPLY_WAIT	0x1001
+#define TARRY_SYS_STATS			0x1002
+#define TARRY_SYS_DEBUG			0x1003
+#define TARRY_SYS_END			0x1004	/* one past the last */
+
+/* An IPC message travels in rsi, rdx, r10, r8, r9, in this order, both ways. */
+#define TARRY_IPC_WORDS			5
+
+/*
+ * Counters, all since boot unless said otherwise. New members go at the end: the stats
+ * call copies as much as fits into the size its caller gives.
+ */
+struct tarry_stats {
+	uint64_t free_pages;		/* now, in 4 KiB pages */
+	uint64_t total_pages;		/* usable pages found at boot */
+	uint64_t tasks;			/* now, user tasks that are not yet reaped */
+	uint64_t context_switches;
+	uint64_t ticks;			/* timer interrupts */
+	uint64_t page_faults;		/* from user addresses, resolved or not */
+	uint64_t syscalls_missing;	/* calls answered with ENOSYS */
+	uint64_t heap_pages;		/* now, pages the kernel's small-object heap holds */
+	uint64_t boot_insns;		/* TSC from first kernel to first user instruction */
+	uint64_t uptime_ns;
+	uint64_t idle_ticks;		/* ticks that found nothing to run */
+};
+
+/* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */
+#define TARRY_DEBUG_PANIC		1	/* panic */
+#define TARRY_DEBUG_STACK_OVERFLOW	2	/* run over the kernel stack's guard page */
+#define TARRY_DEBUG_EXCEPTION		3	/* raise exception `argument` in kernel mode */
+#define TARRY_DEBUG_CHECK_WX		4	/* count mappings both writable and executable */
+#define TARRY_DEBUG_SMEP		5	/* execute a user page in kernel mode */
+#define TARRY_DEBUG_SMAP		6	/* read a user page in kernel mode without STAC */
+#define TARRY_DEBUG_UNBALANCED		7	/* leave one preemption section open */
+#define TARRY_DEBUG_SPIN		8	/* spin `argument` ticks, preemptible */
+#define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
+#define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
+
+#endif
