@@ -76,6 +76,20 @@ static void redraw(const struct editor *e)
 	dprintf(1, "\033[%uC", (unsigned int)(prompt + e->cursor - first));
 }
 
+/* A character at the end of a line that fits is shown by itself, without drawing again. */
+static int append(struct editor *e, int key)
+{
+	char c = (char)key;
+
+	if (key < ' ' || key > '~' || e->cursor != e->length || e->length + 1 >= LINE_SIZE ||
+	    strlen(e->prompt) + e->length + 2 >= screen_width())
+		return 0;
+	e->line[e->cursor++] = c;
+	e->length++;
+	write(1, &c, 1);
+	return 1;
+}
+
 static void insert(struct editor *e, char c)
 {
 	if (e->length + 1 >= LINE_SIZE)
@@ -203,11 +217,10 @@ long edit_line(const char *prompt, char line[LINE_SIZE], int *end)
 
 	e = (struct editor){ .prompt = prompt, .line = line };
 	*end = 0;
+	redraw(&e);
 	for (;;) {
-		int key;
+		int key = read_byte();
 
-		redraw(&e);
-		key = read_byte();
 		if (key == '\033')
 			key = read_escape();
 		if (key == KEY_EOF || (key == CTRL('D') && e.length == 0)) {
@@ -221,10 +234,11 @@ long edit_line(const char *prompt, char line[LINE_SIZE], int *end)
 		}
 		if (key == '\r' || key == '\n')
 			break;
+		if (append(&e, key))
+			continue;
 		edit(&e, key);
+		redraw(&e);
 	}
-	e.cursor = e.length;
-	redraw(&e);
 	dprintf(1, "\n");
 	line[e.length] = '\0';
 	return (long)e.length;
