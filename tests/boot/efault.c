@@ -88,6 +88,14 @@ static const char *self;		/* a file that exists: this program */
 static char *scratch;			/* a good page for the other pointers of a call */
 static char *last_bytes[2];		/* those of END and of TOP, if TOP could be mapped */
 
+/* They must never end a string. */
+static void fill_last_bytes(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (last_bytes[i])
+			*last_bytes[i] = 'a';
+}
+
 static void make_wrongs(void)
 {
 	char *p = (char *)mmap(NULL, 8 * PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -124,9 +132,7 @@ static long call(const struct probe *p, uint64_t pointer)
 	pipe(fds);
 	write(fds[1], scratch + PAGE_SIZE, 64);
 	memset(scratch, 0, PAGE_SIZE);
-	for (int i = 0; i < 2; i++)		/* never the end of a string */
-		if (last_bytes[i])
-			*last_bytes[i] = 'a';
+	fill_last_bytes();
 	for (int i = 0; i < 6; i++)
 		a[i] = p->args[i] == FD_READ ? fds[0] : p->args[i] == FD_WRITE ? fds[1] :
 		       p->args[i] == FD_FILE ? file : p->args[i] == FD_DIR ? dir :
@@ -204,6 +210,7 @@ static void test_iovec(void)
 /* argv is good, a string in it is not; the caller must still be whole afterwards. */
 static void test_exec_strings(void)
 {
+	fill_last_bytes();
 	for (size_t i = 0; i < ARRAY_SIZE(wrongs); i++) {
 		char *argv[] = { "x", (char *)wrongs[i].address, NULL };
 
