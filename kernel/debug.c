@@ -1,0 +1,129 @@
+/*
+ * The debug call: things that a test wants to see go wrong, or to look at. Only with `debug` on the command
+ * line; a normal boot refuses.
+ */
+#include "kernel/bootinfo.h"
+#include "kernel/errno.h"
+#include "kernel/insn.h"
+#include "kernel/memory.h"
+#include "kernel/mm.h"
+#include "kernel/panic.h"
+#include "kernel/syscall.h"
+#include "kernel/time.h"
+#include "kernel/traps.h"
+#include "sched/sched.h"
+#include "sched/task.h"
+
+/* Recursion without a reachable end; volatile keeps the compiler from seeing that. */
+static volatile u64 bottom = ~0ul;
+
+static u64 overflow_stack(u64 depth)
+{
+	volatile char frame[512];
+
+	frame[depth % sizeof(frame)] = 1;
+	return depth == bottom ? 0 : overflow_stack(depth + 1) + (u64)frame[0];
+}
+
+static long raise_exception(u64 vector)
+{
+	switch (vector) {
+	case EXC_DIVIDE:
+		asm volatile("xor %%edx, %%edx\n\txor %%ecx, %%ecx\n\tdivl %%ecx" ::"a"(1) : "ecx", "edx");
+		break;
+	case EXC_DEBUG:
+		asm volatile("int $1");
+		break;
+	case EXC_NMI:
+		asm volatile("int $2");
+		break;
+	case EXC_BREAKPOINT:
+		asm volatile("int3");
+		break;
+	case EXC_UNDEFINED:
+		asm volatile("ud2");
+		break;
+	case EXC_PROTECTION:
+		asm volatile("mov (%0), %%rax" ::"r"(0x8000000000000000ul) : "rax");
+		break;
+	case EXC_PAGE_FAULT:
+		asm volatile("mov (%0), %%rax" ::"r"(DEVICE_MAPPINGS - PAGE_SIZE) : "rax");
+		break;
+	default:
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void spin_ticks(u64 ticks)
+{
+	u64 end = clock_ns() + ticks * NSEC_PER_TICK;
+
+	while (clock_ns() < end)
+		cpu_relax();
+}
+
+struct wake_request {
+	u64 when;
+	bool done;
+	struct wait_queue queue;
+};
+
+static void wake_later(void *arg)
+{
+	struct wake_request *request = arg;
+
+	sleep_until(request->when);
+	request->done = true;
+	wake_all(&request->queue);
+}
+
+/* The requester stays until the thread is done with it: a killed one too. */
+static long wake_by_thread(u64 ms)
+{
+	struct wake_request request = { .when = clock_ns() + ms * 1000000 };
+
+	wait_queue_init(&request.queue);
+	if (!kthread_create("wake-later", wake_later, &request))
+		return -ENOMEM;
+	while (!request.done)
+		wait_event(&request.queue, request.done);
+	return 0;
+}
+
+long sys_tarry_debug(u64 command, u64 arg)
+{
+	if (!boot_flag("debug"))
+		return -EPERM;
+	switch (command) {
+	case TARRY_DEBUG_PANIC:
+		panic("asked for by the debug call");
+	case TARRY_DEBUG_STACK_OVERFLOW:
+		return (long)overflow_stack(0);
+	case TARRY_DEBUG_EXCEPTION:
+		return raise_exception(arg);
+	case TARRY_DEBUG_CHECK_WX:
+		return (long)paging_count_wx(current->mm->pml4);
+	case TARRY_DEBUG_SMEP:
+		((void (*)(void))arg)();
+		return 0;
+	case TARRY_DEBUG_SMAP:
+		return *(volatile char *)arg;
+	case TARRY_DEBUG_UNBALANCED:
+		preempt_disable();
+		task_set_flag(current, TASK_RESCHED); /* the way out looks only when there is work */
+		return 0;
+	case TARRY_DEBUG_SPIN:
+		spin_ticks(arg);
+		return 0;
+	case TARRY_DEBUG_SPIN_NOPREEMPT:
+		preempt_disable();
+		spin_ticks(arg);
+		preempt_enable();
+		return 0;
+	case TARRY_DEBUG_WAKE:
+		return wake_by_thread(arg);
+	default:
+		return -EINVAL;
+	}
+}

@@ -1,0 +1,212 @@
+; Every way into the kernel and back out: SYSCALL, exceptions, interrupts. Each path builds a struct
+; regs (kernel/cpu.h) on the kernel stack, calls C, and leaves through the one place that tests the
+; task's flags word with interrupts off. No decision is made here but those that C can't make, and
+; nothing here may touch an x87, SSE or AVX register.
+
+%include "offsets.inc"
+
+	bits 64
+	section .text
+
+	extern trap, exit_to_user_work, syscall_table, own_syscall_table, sys_missing
+
+; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
+%macro CLAC 0
+%%site:	clac
+	[section .smap_sites]
+	dq %%site
+	__?SECT?__
+%endmacro
+
+; The registers below the system-call number or error code, in the order of struct regs. RDI is pushed by
+; the caller of the macro.
+%macro PUSH_REGS 0
+	push rsi
+	push rdx
+	push rcx
+	push rax
+	push r8
+	push r9
+	push r10
+	push r11
+	push rbx
+	push rbp
+	push r12
+	push r13
+	push r14
+	push r15
+%endmacro
+
+%macro POP_ALL_REGS 0
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop rbp
+	pop rbx
+	POP_CALLER_REGS
+%endmacro
+
+; Those that a C function may have changed.
+%macro POP_CALLER_REGS 0
+	pop r11
+	pop r10
+	pop r9
+	pop r8
+	pop rax
+	pop rcx
+	pop rdx
+	pop rsi
+	pop rdi
+%endmacro
+
+; ---------------------------------------------------------------------------------------------------
+; SYSCALL (manual, volume 2: RCX = return address, R11 = RFLAGS; RSP is still the user's; interrupts,
+; TF, DF, NT and AC are off through the flag mask). Number in RAX, arguments in RDI RSI RDX R10 R8 R9.
+	global syscall_entry
+syscall_entry:
+	swapgs
+	mov [gs:CPU_USER_RSP], rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	push USER_SS
+	push qword [gs:CPU_USER_RSP]
+	push r11
+	push USER_CS
+	push rcx
+	push rax			; orig_rax
+	push rdi
+	PUSH_REGS
+	sti
+	cmp rax, LINUX_CALLS
+	jae .own_call
+	mov rcx, r10			; C passes the fourth argument in RCX
+	call [syscall_table + rax * 8]
+.done:	mov [rsp + REGS_RAX], rax
+
+	; C kept RBX, RBP and R12 to R15, so the short way out leaves them alone.
+.exit:	cli
+	mov rcx, [gs:CPU_CURRENT]
+	cmp dword [rcx + TASK_FLAGS], 0
+	jne .work
+.short:	add rsp, REGS_R11
+	POP_CALLER_REGS
+	mov rsp, [rsp + REGS_RSP - REGS_ORIG_RAX]
+	swapgs
+	o64 sysret
+
+	; The frame may have been rewritten (exec, fork, later ptrace and signals): then IRET.
+.work:	mov rdi, rsp
+	call exit_to_user_work
+	test al, al
+	jz .short
+	jmp restore_user
+
+.own_call:
+	sub rax, OWN_CALLS_FIRST
+	cmp rax, OWN_CALLS
+	jae .missing
+	mov rcx, r10
+	call [own_syscall_table + rax * 8]
+	jmp .done
+.missing:
+	call sys_missing
+	jmp .done
+
+; ---------------------------------------------------------------------------------------------------
+; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every
+; interrupt from user mode. The whole frame is loaded.
+	global return_to_user
+return_to_user:
+	cli
+	mov rax, [gs:CPU_CURRENT]
+	cmp dword [rax + TASK_FLAGS], 0
+	je restore_user
+	mov rdi, rsp
+	call exit_to_user_work
+restore_user:
+	POP_ALL_REGS
+	add rsp, 8			; orig_rax
+	swapgs
+	iretq
+
+; ---------------------------------------------------------------------------------------------------
+; Exceptions and interrupts. A stub leaves: error code (or -1), the saved RDI; EDI = vector.
+interrupt:
+	PUSH_REGS
+	cld
+	CLAC				; the interrupted program may have had AC set
+	mov rsi, rsp
+	test byte [rsp + REGS_CS], 3
+	jz .from_kernel
+	swapgs
+	call trap
+	jmp return_to_user
+.from_kernel:
+	push qword [rsp + REGS_RIP]	; makes the interrupted function a frame of the backtrace
+	push rbp
+	mov rbp, rsp
+	call trap			; reschedules, if that is due and allowed
+	add rsp, 16
+	POP_ALL_REGS
+	add rsp, 8
+	iretq
+
+; NMI, double fault and machine check come at any instruction, with either GS base. Each has a stack of
+; its own in the TSS, whose last quadword holds the address of the CPU's struct cpu.
+interrupt_paranoid:
+	PUSH_REGS
+	cld
+	CLAC
+	mov ebx, edi
+	mov ecx, MSR_GS_BASE
+	rdmsr
+	mov r12d, eax
+	mov r13d, edx
+	mov rsi, rsp
+	or rsi, IST_STACK_SIZE - 1
+	mov rax, [rsi - 7]
+	mov rdx, rax
+	shr rdx, 32
+	wrmsr
+	mov edi, ebx
+	mov rsi, rsp
+	call trap
+	mov ecx, MSR_GS_BASE
+	mov eax, r12d
+	mov edx, r13d
+	wrmsr
+	POP_ALL_REGS
+	add rsp, 8
+	iretq
+
+%macro STUB 1
+	align 16
+stub_%1:
+%if !(%1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21 || %1 == 29 || %1 == 30)
+	push -1				; the CPU pushes no error code for this vector
+%endif
+	push rdi
+	mov edi, %1
+%if %1 == 2 || %1 == 8 || %1 == 18
+	jmp interrupt_paranoid
+%else
+	jmp interrupt
+%endif
+%endmacro
+
+%assign i 0
+%rep 48
+	STUB i
+%assign i i + 1
+%endrep
+	STUB 255
+
+	section .rodata
+	global interrupt_stubs
+interrupt_stubs:			; handler addresses of vectors 0 to 47, then 255
+%assign i 0
+%rep 48
+	dq stub_%[i]
+%assign i i + 1
+%endrep
+	dq stub_255

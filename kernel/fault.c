@@ -1,0 +1,213 @@
+/*
+ * Page faults: memory on first use, copy on write, the growing stack, and what is left over: a signal for
+ * the program, or a fix-up for a system call that was given a bad pointer. A fault of the kernel on its own
+ * memory, or on user memory outside usercopy.asm, is a bug of the kernel and stops it.
+ */
+#include "kernel/errno.h"
+#include "kernel/fault.h"
+#include "kernel/insn.h"
+#include "kernel/log.h"
+#include "kernel/mm.h"
+#include "kernel/panic.h"
+#include "kernel/string.h"
+#include "kernel/traps.h"
+#include "sched/signal.h"
+#include "sched/task.h"
+
+#define STACK_GROWTH_AT_ONCE (16 * PAGE_SIZE)
+
+static struct page *zero_page; /* what a first read maps; one extra holder, so it is never freed */
+
+void fault_init(void)
+{
+	zero_page = page_alloc();
+	clear_page(page_address(zero_page));
+}
+
+static bool allowed(const struct vma *vma, u64 error)
+{
+	if (error & PF_FETCH)
+		return vma->prot & PROT_EXEC;
+	return error & PF_WRITE ? vma->prot & PROT_WRITE : vma->prot;
+}
+
+/* The area for the address; the stack's is extended downwards if the address is in reach. */
+static struct vma *find_or_grow(struct mm *mm, u64 address)
+{
+	struct vma *vma = mm_find(mm, address), *next;
+	u64 start = ALIGN_DOWN(address, STACK_GROWTH_AT_ONCE);
+
+	if (vma)
+		return vma;
+	list_for_each(next, &mm->vmas, link)
+		if (next->start > address)
+			break;
+	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > STACK_LIMIT)
+		return NULL;
+	if (next->link.prev != &mm->vmas)
+		start = MAX(start, list_entry(next->link.prev, struct vma, link)->end);
+	next->start = start;
+	return next;
+}
+
+static struct page *new_page(bool clear)
+{
+	struct page *page = page_alloc();
+
+	if (page && clear)
+		clear_page(page_address(page));
+	return page;
+}
+
+/* A page of the area's file: its bytes, zeroes behind its end. */
+static struct page *file_page(const struct vma *vma, u64 offset)
+{
+	u64 n = vma->file_size > offset ? MIN(vma->file_size - offset, PAGE_SIZE) : 0;
+	struct page *page = new_page(n < PAGE_SIZE);
+
+	if (page)
+		memcpy(page_address(page), vma->file + offset, n);
+	return page;
+}
+
+static struct page *shared_page(const struct vma *vma, u64 offset)
+{
+	struct page **slot = &vma->shared->pages[vma->shared_page + offset / PAGE_SIZE];
+	struct page *page = __atomic_load_n(slot, __ATOMIC_ACQUIRE), *none = NULL;
+
+	if (!page) {
+		page = new_page(true);
+		if (!page)
+			return NULL;
+		if (!__atomic_compare_exchange_n(slot, &none, page, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+			page_put(page); /* another address space was first */
+			page = none;
+		}
+	}
+	page_get(page);
+	return page;
+}
+
+/* A page that the address space has not seen yet. */
+static long first_use(const struct vma *vma, u64 address, u64 error, u64 *pte)
+{
+	u64 offset = address - vma->start, rights = pte_rights(vma->prot);
+	struct page *page;
+
+	if (vma->shared) {
+		page = shared_page(vma, offset);
+		rights |= vma->prot & PROT_WRITE ? PTE_WRITE : 0;
+	} else if (vma->file && offset < vma->file_size) {
+		page = file_page(vma, offset);
+		rights |= vma->prot & PROT_WRITE ? PTE_WRITE : 0;
+	} else if (error & PF_WRITE) {
+		page = new_page(true);
+		rights |= PTE_WRITE;
+	} else {
+		page = zero_page;
+		page_get(page);
+	}
+	if (!page)
+		return -ENOMEM;
+	*pte = page_to_phys(page) | rights;
+	return 0;
+}
+
+/* A write to a page that is there but write-protected: the last holder gets it as it is, others a copy. */
+static long copy_on_write(u64 address, u64 *pte)
+{
+	struct page *old = phys_to_page(*pte & PTE_ADDRESS), *page = old;
+
+	if (old->refcount != 1) {
+		page = new_page(old == zero_page);
+		if (!page)
+			return -ENOMEM;
+		if (old != zero_page)
+			copy_page(page_address(page), page_address(old));
+	}
+	*pte = (*pte & ~PTE_ADDRESS) | page_to_phys(page) | PTE_WRITE;
+	invlpg(address);
+	if (page != old)
+		page_put(old);
+	return 0;
+}
+
+static long fault_in(struct mm *mm, u64 address, u64 error)
+{
+	struct vma *vma = find_or_grow(mm, address);
+	u64 *pte;
+
+	if (!vma || !allowed(vma, error))
+		return -EFAULT;
+	pte = mm_pte(mm, address);
+	if (!pte)
+		return -ENOMEM;
+	address = ALIGN_DOWN(address, PAGE_SIZE);
+	if (!*pte)
+		return first_use(vma, address, error, pte);
+	if (error & PF_WRITE && !(*pte & PTE_WRITE)) {
+		if (!vma->shared)
+			return copy_on_write(address, pte);
+		*pte |= PTE_WRITE;
+	}
+	invlpg(address); /* another thread was faster */
+	return 0;
+}
+
+long mm_fault(struct mm *mm, u64 address, u64 error)
+{
+	long result;
+
+	if (address < USER_START || address >= USER_END)
+		return -EFAULT;
+	mutex_lock(&mm->lock);
+	result = fault_in(mm, address, error);
+	mutex_unlock(&mm->lock);
+	return result;
+}
+
+static void bad_user_access(const struct regs *regs, u64 address, long why)
+{
+	u64 error = regs->orig_rax;
+
+	klog("kill: %s[%d]: %s: %s at %lx, error %lx, rip %lx, rsp %lx", current->name, current->tid,
+	     why == -ENOMEM ? "out of memory" : "page fault",
+	     error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address, error, regs->rip, regs->rsp);
+	signal_force(why == -ENOMEM ? SIGKILL : SIGSEGV);
+}
+
+static void bad_kernel_access(const struct regs *regs, u64 address)
+{
+	u64 error = regs->orig_rax;
+
+	if (kstack_guard_hit(address))
+		panic_regs(regs, "kernel stack overflow at %lx", address);
+	if (address < USER_END && error & PF_FETCH && error & PF_PRESENT)
+		panic_regs(regs, "kernel executed user memory at %lx (SMEP)", address);
+	if (address < USER_END && error & PF_PRESENT)
+		panic_regs(regs, "kernel touched user memory at %lx outside usercopy (SMAP)", address);
+	panic_regs(regs, "page fault in the kernel: %s at %lx, error %lx",
+		   error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address, error);
+}
+
+void page_fault(struct regs *regs)
+{
+	u64 address = read_cr2(), error = regs->orig_rax, fixup = 0;
+	long result = -EFAULT;
+
+	if (!user_mode(regs)) {
+		fixup = extable_fixup(regs->rip);
+		if (!fixup || address >= USER_END)
+			bad_kernel_access(regs, address);
+	}
+	this_cpu->page_faults++;
+	if (!this_cpu->preempt_count) {
+		irq_enable();
+		result = mm_fault(current->mm, address, error);
+		if (result && user_mode(regs))
+			bad_user_access(regs, address, result);
+		irq_disable();
+	}
+	if (result && fixup)
+		regs->rip = fixup;
+}

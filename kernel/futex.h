@@ -1,0 +1,10 @@
+/* Futexes; see futex.c. */
+#ifndef KERNEL_FUTEX_H
+#define KERNEL_FUTEX_H
+
+#include "kernel/types.h"
+
+/* Wakes up to count waiters on a word of the current address space; returns how many. */
+long futex_wake_address(u64 address, u32 count);
+
+#endif

@@ -1,0 +1,214 @@
+/* Small system calls: who am I, what time is it, sleep, and the counters. */
+#include "kernel/errno.h"
+#include "kernel/insn.h"
+#include "kernel/log.h"
+#include "kernel/mm.h"
+#include "kernel/string.h"
+#include "kernel/syscall.h"
+#include "kernel/time.h"
+#include "kernel/uaccess.h"
+#include "sched/process.h"
+#include "sched/sched.h"
+
+#define USER_ID 1000
+
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_FS 0x1003
+#define ARCH_GET_GS 0x1004
+
+#define CLOCK_REALTIME 0
+#define CLOCK_MONOTONIC 1
+#define CLOCK_LAST 11
+#define TIMER_ABSTIME 1
+
+struct utsname {
+	char sysname[65], nodename[65], release[65], version[65], machine[65], domainname[65];
+};
+
+long sys_getpid(void)
+{
+	return current->process->pid;
+}
+
+long sys_gettid(void)
+{
+	return current->tid;
+}
+
+long sys_getppid(void)
+{
+	return current->process->parent->pid;
+}
+
+long sys_getuid(void)
+{
+	return USER_ID;
+}
+
+long sys_getgid(void)
+{
+	return USER_ID;
+}
+
+long sys_geteuid(void)
+{
+	return USER_ID;
+}
+
+long sys_getegid(void)
+{
+	return USER_ID;
+}
+
+long sys_sched_yield(void)
+{
+	schedule();
+	return 0;
+}
+
+long sys_set_tid_address(u64 address)
+{
+	current->clear_child_tid = address;
+	return current->tid;
+}
+
+long sys_uname(u64 buf)
+{
+	static const struct utsname name = {
+		"Tarry", "tarry", "6.1.0-tarry", "teaching microkernel", "x86_64", "(none)",
+	};
+
+	return copy_to_user(buf, &name, sizeof(name));
+}
+
+long sys_arch_prctl(u32 command, u64 address)
+{
+	u64 value;
+
+	switch (command) {
+	case ARCH_SET_FS:
+	case ARCH_SET_GS:
+		if (address >= USER_END)
+			return -EPERM;
+		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
+		/* Without FSGSBASE the switch takes the bases from here. */
+		*(command == ARCH_SET_FS ? &current->fs_base : &current->gs_base) = address;
+		return 0;
+	case ARCH_GET_FS:
+	case ARCH_GET_GS:
+		value = rdmsr(command == ARCH_GET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE);
+		return copy_to_user(address, &value, sizeof(value));
+	default:
+		return -EINVAL;
+	}
+}
+
+u64 timespec_ns(const struct timespec *ts)
+{
+	if ((u64)ts->sec > ~0ul / 2 / NSEC_PER_SEC)
+		return ~0ul / 2;
+	return (u64)ts->sec * NSEC_PER_SEC + (u64)ts->nsec;
+}
+
+static struct timespec ns_timespec(u64 ns)
+{
+	return (struct timespec){ (s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC) };
+}
+
+/* Linux's clocks 0 to 11; those that count CPU time get the monotonic clock. */
+long sys_clock_gettime(int clock, u64 buf)
+{
+	struct timespec ts = ns_timespec(clock_ns() + (clock == CLOCK_REALTIME ? realtime_offset() : 0));
+
+	if ((u32)clock > CLOCK_LAST)
+		return -EINVAL;
+	return copy_to_user(buf, &ts, sizeof(ts));
+}
+
+long sys_clock_getres(int clock, u64 buf)
+{
+	struct timespec ts = { 0, 1 };
+
+	if ((u32)clock > CLOCK_LAST)
+		return -EINVAL;
+	return buf ? copy_to_user(buf, &ts, sizeof(ts)) : 0;
+}
+
+long sys_gettimeofday(u64 buf, u64 zone)
+{
+	struct timespec tv = ns_timespec(clock_ns() + realtime_offset());
+
+	tv.nsec = (s64)((u64)tv.nsec / 1000);
+	if (buf && copy_to_user(buf, &tv, sizeof(tv)))
+		return -EFAULT;
+	return zone ? clear_user(zone, 8) : 0;
+}
+
+long sys_time(u64 buf)
+{
+	u64 seconds = (clock_ns() + realtime_offset()) / NSEC_PER_SEC;
+
+	if (buf && copy_to_user(buf, &seconds, sizeof(seconds)))
+		return -EFAULT;
+	return (long)seconds;
+}
+
+long sys_clock_nanosleep(int clock, u32 flags, u64 request, u64 remain)
+{
+	struct timespec ts;
+	u64 when;
+
+	(void)remain; /* an interrupted sleep ends the task: nothing to report */
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+		return -EINVAL;
+	if (copy_from_user(&ts, request, sizeof(ts)))
+		return -EFAULT;
+	if (ts.sec < 0 || (u64)ts.nsec >= NSEC_PER_SEC)
+		return -EINVAL;
+	when = timespec_ns(&ts);
+	if (!(flags & TIMER_ABSTIME))
+		when += clock_ns();
+	else if (clock == CLOCK_REALTIME)
+		when -= MIN(when, realtime_offset());
+	return sleep_until(when);
+}
+
+long sys_nanosleep(u64 request, u64 remain)
+{
+	return sys_clock_nanosleep(CLOCK_MONOTONIC, 0, request, remain);
+}
+
+static u64 boot_to_user;
+
+void boot_finished(void)
+{
+	if (boot_to_user)
+		return;
+	boot_to_user = rdtsc() - boot_tsc;
+	klog("boot: %lu TSC ticks from the first kernel instruction to the first user instruction", boot_to_user);
+}
+
+u64 boot_insns(void)
+{
+	return boot_to_user;
+}
+
+long sys_tarry_stats(u64 buf, size_t size)
+{
+	struct tarry_stats stats = {
+		.free_pages = pages_free() + kstack_cached_pages(),
+		.total_pages = pages_total(),
+		.tasks = processes_count(),
+		.context_switches = sched_switches(),
+		.ticks = this_cpu->ticks,
+		.page_faults = this_cpu->page_faults,
+		.syscalls_missing = syscalls_missing(),
+		.heap_pages = heap_pages(),
+		.boot_insns = boot_insns(),
+		.uptime_ns = clock_ns(),
+		.idle_ticks = this_cpu->idle_ticks,
+	};
+
+	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));
+}

@@ -1,0 +1,111 @@
+/*
+ * User address spaces: areas (struct vma), their page tables, and what a page fault does. Pages come on
+ * first use; fork shares them and copies on the first write.
+ */
+#ifndef KERNEL_MM_H
+#define KERNEL_MM_H
+
+#include "kernel/list.h"
+#include "kernel/memory.h"
+#include "kernel/uaccess.h"
+#include "sched/wait.h"
+
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define PROT_EXEC 4
+#define PROT_MASK 7
+
+#define MAP_SHARED 0x01
+#define MAP_PRIVATE 0x02
+#define MAP_TYPE 0x0f
+#define MAP_FIXED 0x10
+#define MAP_ANONYMOUS 0x20
+#define MAP_32BIT 0x40
+#define MAP_FIXED_NOREPLACE 0x100000
+
+#define STACK_TOP USER_END
+#define STACK_LIMIT (8ul << 20)
+#define MMAP_TOP (STACK_TOP - STACK_LIMIT - (16ul << 20))
+
+/* Memory shared by several address spaces: made by mmap with MAP_SHARED, kept by the areas that map it. */
+struct shared_memory {
+	u32 refcount;
+	u64 npages;
+	struct page **pages; /* NULL: not touched yet */
+};
+
+/* One range of addresses with the same rights and the same backing. */
+struct vma {
+	u64 start, end;
+	u8 prot;
+	bool grows_down;
+	struct shared_memory *shared; /* or NULL; shared_page is the first page's index in it */
+	u64 shared_page;
+	const u8 *file;	     /* contents of the first file_size bytes, the rest is zero; or NULL */
+	u64 file_size;
+	struct list link;
+};
+
+struct mm {
+	u64 *pml4;
+	u64 cr3;
+	u32 users;
+	struct mutex lock;   /* covers all below and the page tables' user half */
+	struct list vmas;    /* by address */
+	struct vma *last;    /* found last; a hint */
+	struct list tables;  /* pages of page tables, freed with the address space */
+	u64 brk_start, brk;
+};
+
+/* An empty address space, or NULL. The caller holds the only reference. */
+struct mm *mm_create(void);
+struct mm *mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+
+/* A copy for fork; private pages of both become copy-on-write. NULL when memory is out. */
+struct mm *mm_fork(struct mm *mm);
+
+/* Loads its page tables, if the CPU has not got them. Preemption off. */
+void mm_switch(struct mm *mm);
+
+/*
+ * Adds an area. start and end are page-aligned and inside user space; what is there goes away. file or NULL
+ * as in struct vma. 0, -ENOMEM.
+ */
+long mm_map(struct mm *mm, u64 start, u64 end, u8 prot, const u8 *file, u64 file_size);
+
+/* Room for n bytes below limit, or 0. With mm->lock. */
+u64 mm_find_free(struct mm *mm, u64 size, u64 limit);
+struct vma *mm_find(struct mm *mm, u64 address);
+
+/* Takes all pages and areas out of [start, end). With mm->lock. 0, -ENOMEM (an area had to be split). */
+long mm_unmap(struct mm *mm, u64 start, u64 end);
+
+/*
+ * Makes the page at address present for an access (error: page-fault error code bits). 0; -EFAULT: no such
+ * access is allowed; -ENOMEM.
+ */
+long mm_fault(struct mm *mm, u64 address, u64 error);
+
+/* With mm->lock: new areas and page-table entries (vma.c, for the system calls). */
+struct vma *vma_create(u64 start, u64 end, u8 prot);
+void vma_insert(struct mm *mm, struct vma *vma);
+void vma_free(struct vma *vma);
+/* The area boundaries at start and end become real; 0 or -ENOMEM. */
+long vma_split_at(struct mm *mm, u64 address);
+/* Joins neighbours in [start, end] that differ in nothing. */
+void vma_merge(struct mm *mm, u64 start, u64 end);
+void vma_set_backing_offset(struct vma *vma, u64 offset);
+
+/* Drops the present pages of a range; the areas stay. */
+void mm_zap(struct mm *mm, u64 start, u64 end);
+/* Gives the present pages of a range the rights of their area after a change of prot. */
+void mm_reprotect(struct mm *mm, const struct vma *vma);
+/* The level-1 entry for va, its tables made if need be; NULL when memory is out. */
+u64 *mm_pte(struct mm *mm, u64 va);
+u64 pte_rights(u8 prot);
+
+struct shared_memory *shared_create(u64 npages);
+void shared_put(struct shared_memory *shared);
+
+#endif

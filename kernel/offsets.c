@@ -1,0 +1,33 @@
+/* Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->. */
+#include "kernel/cpu.h"
+#include "kernel/insn.h"
+#include "kernel/memory.h"
+#include "kernel/syscall.h"
+#include "sched/task.h"
+
+#define OUT(name, value) asm volatile("\n->" #name " equ %c0" ::"i"(value))
+
+void offsets(void);
+void offsets(void)
+{
+	OUT(KERNEL_BASE, KERNEL_BASE);
+	OUT(DIRECT_MAP_SLOT, DIRECT_MAP_SLOT);
+	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
+	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, kernel_rsp));
+	OUT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
+	OUT(REGS_R11, offsetof(struct regs, r11));
+	OUT(REGS_RAX, offsetof(struct regs, rax));
+	OUT(REGS_ORIG_RAX, offsetof(struct regs, orig_rax));
+	OUT(REGS_RIP, offsetof(struct regs, rip));
+	OUT(REGS_CS, offsetof(struct regs, cs));
+	OUT(REGS_RSP, offsetof(struct regs, rsp));
+	OUT(USER_CS, USER_CS);
+	OUT(USER_SS, USER_SS);
+	OUT(MSR_GS_BASE, MSR_GS_BASE);
+	OUT(TASK_FLAGS, offsetof(struct task, flags));
+	OUT(TASK_RSP, offsetof(struct task, rsp));
+	OUT(IST_STACK_SIZE, IST_STACK_SIZE);
+	OUT(LINUX_CALLS, LINUX_CALLS);
+	OUT(OWN_CALLS_FIRST, TARRY_SYS_FIRST);
+	OUT(OWN_CALLS, OWN_CALLS);
+}

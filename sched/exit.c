@@ -1,0 +1,177 @@
+/*
+ * The end of threads and processes, and wait4. A task gives everything back itself but its stack, its FPU
+ * area and struct task, which the next task frees after the switch. The last thread turns the process into a
+ * zombie that keeps nothing but its exit status.
+ */
+#include "kernel/errno.h"
+#include "kernel/file.h"
+#include "kernel/futex.h"
+#include "kernel/insn.h"
+#include "kernel/ipc.h"
+#include "kernel/mm.h"
+#include "kernel/panic.h"
+#include "kernel/syscall.h"
+#include "kernel/uaccess.h"
+#include "sched/exit.h"
+#include "sched/process.h"
+#include "sched/sched.h"
+#include "sched/signal.h"
+
+#define WNOHANG 1
+#define WUNTRACED 2
+#define WCONTINUED 8
+#define WAIT_FLAGS_IGNORED 0xe0000000u /* __WALL, __WCLONE, __WNOTHREAD: every child is waited for anyway */
+
+static void die(void)
+{
+	irq_disable();
+	current->state = TASK_DEAD;
+	schedule();
+	panic("a dead task ran");
+}
+
+void task_exit_kthread(void)
+{
+	die();
+	__builtin_unreachable();
+}
+
+/* Tells whoever joins this thread (CLONE_CHILD_CLEARTID). */
+static void clear_child_tid(struct task *task)
+{
+	int zero = 0;
+
+	if (task->clear_child_tid && !copy_to_user(task->clear_child_tid, &zero, sizeof(zero)))
+		futex_wake_address(task->clear_child_tid, 1);
+}
+
+/* With task_lock. Orphans go to the kernel's process, which collects them. */
+static void reparent_children(struct process *process)
+{
+	struct process *child, *next;
+
+	list_for_each_safe(child, next, &process->children, sibling) {
+		child->parent = &kernel_process;
+		list_del(&child->sibling);
+		list_add_before(&child->sibling, &kernel_process.children);
+		if (child->zombie)
+			wake_all(&kernel_process.child_exit);
+	}
+}
+
+/* Takes the task out of its process; true if it was the last one. */
+static bool leave_process(struct task *task, struct process *process)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+	bool last;
+
+	task_unregister(task);
+	list_del(&task->sibling);
+	last = !--process->nthreads;
+	wake_all(&process->threads_gone);
+	spin_unlock_irq(&task_lock, flags);
+	return last;
+}
+
+static void become_zombie(struct process *process)
+{
+	u64 flags;
+
+	files_put(process->files);
+	vfork_release(process);
+	flags = spin_lock_irq(&task_lock);
+	reparent_children(process);
+	process->zombie = true;
+	wake_all(&process->parent->child_exit);
+	spin_unlock_irq(&task_lock, flags);
+}
+
+static void exit_task(void) __attribute__((noreturn));
+static void exit_task(void)
+{
+	struct task *task = current;
+	struct process *process = task->process;
+	struct mm *mm = task->mm;
+
+	clear_child_tid(task);
+	ipc_exit(task);
+	if (!leave_process(task, process)) {
+		/* The process, and with it the address space, may go away any time from here on. */
+		task->mm = NULL;
+		task->process = NULL;
+		die();
+	}
+	task->mm = NULL;
+	process->mm = NULL;
+	mm_put(mm);
+	become_zombie(process);
+	task->process = NULL;
+	die();
+	__builtin_unreachable();
+}
+
+void task_exit_killed(void)
+{
+	exit_task();
+}
+
+/* Decides the process's exit status, unless something else already has, and ends the other threads. */
+static void end_process(int status)
+{
+	struct process *process = current->process;
+	u64 flags = spin_lock_irq(&task_lock);
+
+	if (!process->killed) {
+		process->killed = true;
+		process->exit_status = status;
+		process_kill_threads(process, current);
+	}
+	spin_unlock_irq(&task_lock, flags);
+}
+
+long sys_exit_group(int code)
+{
+	end_process((code & 0xff) << 8);
+	exit_task();
+}
+
+/* Ends this thread; the process's status is that of its first thread, or of the last one to go. */
+long sys_exit(int code)
+{
+	struct process *process = current->process;
+
+	if (!process->killed && (current->tid == process->pid || process->nthreads == 1))
+		process->exit_status = (code & 0xff) << 8;
+	exit_task();
+}
+
+long sys_wait4(long pid, u64 user_status, u32 options, u64 user_rusage)
+{
+	struct process *process = current->process;
+	long result;
+	int status = 0;
+
+	if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | WAIT_FLAGS_IGNORED))
+		return -EINVAL;
+	for (;;) {
+		struct waiter waiter = { .task = NULL };
+		u64 flags;
+
+		wait_prepare(&process->child_exit, &waiter);
+		flags = spin_lock_irq(&task_lock);
+		result = process_reap(process, pid, &status);
+		spin_unlock_irq(&task_lock, flags);
+		if (!result && !(options & WNOHANG) && !wait_interrupted())
+			schedule();
+		wait_finish(&process->child_exit, &waiter);
+		if (result || options & WNOHANG)
+			break;
+		if (wait_interrupted())
+			return -EINTR;
+	}
+	if (result > 0 && user_status && copy_to_user(user_status, &status, sizeof(status)))
+		return -EFAULT;
+	if (result > 0 && user_rusage && clear_user(user_rusage, 144))
+		return -EFAULT;
+	return result;
+}

@@ -1,0 +1,161 @@
+/* Processes as objects: the pid list, the family tree, collecting the dead. All of it under task_lock. */
+#include "kernel/errno.h"
+#include "kernel/memory.h"
+#include "kernel/string.h"
+#include "sched/process.h"
+#include "sched/sched.h"
+
+static LIST_HEAD(processes);
+static u32 nprocesses;
+
+struct process kernel_process = { .pid = 1 };
+
+static void init_links(struct process *process)
+{
+	list_init(&process->children);
+	list_init(&process->sibling);
+	list_init(&process->threads);
+	list_init(&process->all);
+	wait_queue_init(&process->child_exit);
+	wait_queue_init(&process->threads_gone);
+}
+
+void process_init(void)
+{
+	init_links(&kernel_process);
+}
+
+struct process *process_create(struct process *parent)
+{
+	struct process *process = kzalloc(sizeof(*process));
+	u64 flags;
+
+	if (!process)
+		return NULL;
+	init_links(process);
+	process->parent = parent;
+	process->pgid = parent->pgid;
+	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
+	flags = spin_lock_irq(&task_lock);
+	list_add_before(&process->sibling, &parent->children);
+	list_add_before(&process->all, &processes);
+	nprocesses++;
+	spin_unlock_irq(&task_lock, flags);
+	return process;
+}
+
+void process_free(struct process *process)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+
+	list_del(&process->sibling);
+	list_del(&process->all);
+	nprocesses--;
+	spin_unlock_irq(&task_lock, flags);
+	kfree(process);
+}
+
+void process_add_task(struct process *process, struct task *task)
+{
+	task_register(task);
+	if (!process->pid) {
+		process->pid = task->tid;
+		if (!process->pgid)
+			process->pgid = process->pid;
+	}
+	task->process = process;
+	task->mm = process->mm;
+	list_add_before(&task->sibling, &process->threads);
+	process->nthreads++;
+}
+
+struct process *process_find(int pid)
+{
+	struct process *process;
+
+	list_for_each(process, &processes, all)
+		if (process->pid == pid)
+			return process;
+	return NULL;
+}
+
+u32 processes_count(void)
+{
+	return nprocesses;
+}
+
+struct list *process_list(void)
+{
+	return &processes;
+}
+
+static bool wanted(const struct process *parent, const struct process *child, long pid)
+{
+	if (pid > 0)
+		return child->pid == pid;
+	if (pid == 0)
+		return child->pgid == parent->pgid;
+	return pid == -1 || child->pgid == -pid;
+}
+
+bool process_has_zombie(struct process *parent)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+	struct process *child;
+	bool found = list_empty(&parent->children);
+
+	list_for_each(child, &parent->children, sibling)
+		found = found || child->zombie;
+	spin_unlock_irq(&task_lock, flags);
+	return found;
+}
+
+long process_reap(struct process *parent, long pid, int *status)
+{
+	struct process *child;
+	long result = -ECHILD;
+
+	list_for_each(child, &parent->children, sibling) {
+		if (!wanted(parent, child, pid))
+			continue;
+		result = 0;
+		if (!child->zombie)
+			continue;
+		*status = child->exit_status;
+		result = child->pid;
+		list_del(&child->sibling);
+		list_del(&child->all);
+		nprocesses--;
+		kfree(child);
+		return result;
+	}
+	return result;
+}
+
+void vfork_release(struct process *process)
+{
+	struct vfork *vfork = process->vfork;
+	struct waiter *waiter;
+	u64 flags;
+
+	if (!vfork)
+		return;
+	process->vfork = NULL;
+	flags = spin_lock_irq(&vfork->queue.lock);
+	vfork->done = true;
+	list_for_each(waiter, &vfork->queue.waiters, link)
+		task_wake(waiter->task);
+	spin_unlock_irq(&vfork->queue.lock, flags);
+}
+
+void process_kill_threads(struct process *process, const struct task *except)
+{
+	struct task *task;
+
+	list_for_each(task, &process->threads, sibling) {
+		if (task == except)
+			continue;
+		task_set_flag(task, TASK_KILLED);
+		task_wake(task);
+	}
+}

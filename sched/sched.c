@@ -1,0 +1,210 @@
+/*
+ * Round robin. schedule() picks the next task and switches to it; everything that belongs to a task and
+ * not to the CPU (address space, segment bases, FPU registers, kernel stack) changes hands in
+ * switch_context. The idle task runs when nothing else can. All of it runs with interrupts off, so a task
+ * is either on the CPU, or completely off it.
+ */
+#include "kernel/insn.h"
+#include "kernel/mm.h"
+#include "kernel/spinlock.h"
+#include "sched/sched.h"
+#include "sched/task.h"
+
+/* switch.asm: saves the callee-saved registers and the stack pointer, loads next's, returns on its stack. */
+void switch_stacks(u64 *save_rsp, u64 load_rsp);
+
+static struct spinlock rq_lock;
+
+void sched_init(void)
+{
+	runqueue_init(&this_cpu->self->rq);
+}
+
+u64 sched_switches(void)
+{
+	return this_cpu->switches;
+}
+
+/* The data-segment selectors matter only if a program loaded one; the bases always. */
+static void save_segments(struct task *task)
+{
+	asm volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
+		     : "=m"(task->ds), "=m"(task->es), "=m"(task->fs), "=m"(task->gs));
+	if (cpu_features.fsgsbase) {
+		task->fs_base = rdfsbase();
+		task->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	}
+}
+
+/* Loading a selector changes the base, and GS is the kernel's own at this point: hence the SWAPGS pair. */
+static void load_selectors(const struct task *task)
+{
+	asm volatile("mov %0, %%ds\n\tmov %1, %%es\n\tmov %2, %%fs\n\t"
+		     "swapgs\n\tmov %3, %%gs\n\tswapgs"
+		     :
+		     : "m"(task->ds), "m"(task->es), "m"(task->fs), "m"(task->gs));
+}
+
+static void load_segments(const struct task *prev, const struct task *next)
+{
+	if (unlikely((prev->selectors | next->selectors) != 0))
+		load_selectors(next);
+	if (cpu_features.fsgsbase)
+		wrfsbase(next->fs_base);
+	else
+		wrmsr(MSR_FS_BASE, next->fs_base);
+	wrmsr(MSR_KERNEL_GS_BASE, next->gs_base);
+}
+
+/* What must wait until the CPU has left the previous task's stack. */
+static void finish_switch(void)
+{
+	struct task *dead = this_cpu->dead;
+
+	if (unlikely(dead != NULL)) {
+		this_cpu->dead = NULL;
+		task_free(dead);
+	}
+}
+
+static void switch_context(struct task *prev, struct task *next)
+{
+	this_cpu->switches++;
+	if (prev->process) {
+		save_segments(prev);
+		fpu_switch_out(&prev->fpu);
+	}
+	if (next->process) {
+		mm_switch(next->mm);
+		load_segments(prev, next);
+		fpu_switch_in(&next->fpu);
+	}
+	if (unlikely(prev->state == TASK_DEAD))
+		this_cpu->dead = prev;
+	this_cpu->kernel_rsp = next->kstack;
+	this_cpu->self->tss.rsp[0] = next->kstack;
+	this_cpu->current_task = next;
+	switch_stacks(&prev->rsp, next->rsp);
+	finish_switch();
+}
+
+static void put_aside(struct task *prev, bool preempted)
+{
+	task_clear_flag(prev, TASK_RESCHED);
+	if (prev == this_cpu->idle)
+		return;
+	if (preempted || prev->state == TASK_RUNNING)
+		runqueue_add(&this_cpu->self->rq, prev);
+	else
+		prev->on_queue = false;
+}
+
+static void switch_to(struct task *prev, struct task *next)
+{
+	next->slice = SLICE_TICKS;
+	if (next != prev)
+		switch_context(prev, next);
+}
+
+static void reschedule(bool preempted)
+{
+	struct task *prev = current, *next;
+
+	spin_acquire(&rq_lock);
+	put_aside(prev, preempted);
+	next = runqueue_take(&this_cpu->self->rq);
+	spin_release(&rq_lock);
+	switch_to(prev, next ? next : this_cpu->idle);
+}
+
+void schedule(void)
+{
+	u64 flags = irq_save();
+
+	reschedule(false);
+	irq_restore(flags);
+}
+
+void schedule_preempted(void)
+{
+	reschedule(true);
+}
+
+void schedule_to(struct task *next)
+{
+	u64 flags = irq_save();
+	struct task *prev = current;
+	bool asleep;
+
+	spin_acquire(&rq_lock);
+	asleep = !next->on_queue;
+	next->state = TASK_RUNNING;
+	next->on_queue = true;
+	put_aside(prev, false);
+	if (!asleep) /* something else has woken it: it has its place in the queue */
+		next = runqueue_take(&this_cpu->self->rq);
+	spin_release(&rq_lock);
+	switch_to(prev, next);
+	irq_restore(flags);
+}
+
+void sched_first_run(void)
+{
+	finish_switch();
+	irq_enable();
+}
+
+void task_wake(struct task *task)
+{
+	u64 flags = irq_save();
+
+	spin_acquire(&rq_lock);
+	if (task->state == TASK_SLEEPING) {
+		task->state = TASK_RUNNING;
+		if (!task->on_queue) {
+			task->on_queue = true;
+			runqueue_add(&this_cpu->self->rq, task);
+			if (current == this_cpu->idle)
+				task_set_flag(current, TASK_RESCHED);
+		}
+	}
+	spin_release(&rq_lock);
+	irq_restore(flags);
+}
+
+void sched_tick(void)
+{
+	struct task *task = current;
+
+	if (task->slice && --task->slice)
+		return;
+	if (task != this_cpu->idle && this_cpu->rq.length)
+		task_set_flag(task, TASK_RESCHED);
+}
+
+void preempt_enable(void)
+{
+	preempt_enable_no_resched();
+	if (unlikely(current && current->flags & TASK_RESCHED) && !this_cpu->preempt_count) {
+		u64 flags = irq_save();
+
+		/* Not from inside an interrupt handler, whose interrupts are off. */
+		if (flags & RFLAGS_IF && current->flags & TASK_RESCHED && !this_cpu->preempt_count)
+			schedule_preempted();
+		irq_restore(flags);
+	}
+}
+
+/* STI takes effect after the next instruction, so no wake-up can slip in between the test and HLT. */
+void idle_loop(void)
+{
+	for (;;) {
+		irq_disable();
+		if (this_cpu->rq.length) {
+			irq_enable();
+			schedule();
+		} else {
+			asm volatile("sti; hlt" ::: "memory");
+		}
+	}
+}

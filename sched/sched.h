@@ -1,0 +1,44 @@
+/* The scheduler; see sched.c. */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "kernel/types.h"
+
+struct task;
+struct runqueue;
+
+#define SLICE_TICKS 5
+
+/* Run queue: a FIFO of runnable tasks. Pure; the caller locks. */
+void runqueue_init(struct runqueue *rq);
+void runqueue_add(struct runqueue *rq, struct task *task);
+struct task *runqueue_take(struct runqueue *rq);
+
+void sched_init(void);
+
+/*
+ * Gives the CPU to the next runnable task. The current one continues later if its state is TASK_RUNNING,
+ * else after task_wake. Not with a lock held, not in an interrupt.
+ */
+void schedule(void);
+/* The same at the end of an interrupt, interrupts off: the current task stays runnable whatever its state. */
+void schedule_preempted(void);
+/* Puts the current task (its state says whether it stays runnable) aside and runs next, a sleeping task, at once. */
+void schedule_to(struct task *next);
+
+/* Makes a sleeping task runnable. Any context. */
+void task_wake(struct task *task);
+
+/* The tick's share of the work: time slices. */
+void sched_tick(void);
+
+/* What a new task runs first, on its own stack: finishes the switch to it. */
+void sched_first_run(void);
+
+/* The current task becomes this CPU's idle loop; interrupts on. */
+void idle_loop(void) __attribute__((noreturn));
+
+/* Context switches so far. */
+u64 sched_switches(void);
+
+#endif

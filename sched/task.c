@@ -1,0 +1,123 @@
+/*
+ * Tasks as objects: allocation, the tid table, kernel threads. Who runs when is in sched.c; how a task
+ * comes to be by fork is in fork.c, how it ends in exit.c.
+ */
+#include "kernel/memory.h"
+#include "kernel/string.h"
+#include "sched/sched.h"
+#include "sched/task.h"
+
+#define TID_BUCKETS 64
+#define FIRST_TID 2 /* 1 is the kernel's own process, the parent of all */
+
+struct spinlock task_lock;
+
+static struct list buckets[TID_BUCKETS];
+static u32 ntasks;
+static int last_tid = FIRST_TID - 1;
+
+extern void first_kthread_run(void);
+
+/* What switch_stacks pops on the first switch to a task. */
+struct first_frame {
+	u64 r15, r14, r13, r12, rbp, rbx, return_address;
+};
+
+void task_set_entry(struct task *task, void (*entry)(void), u64 rbx, u64 r12)
+{
+	struct first_frame *frame = (struct first_frame *)task_regs(task) - 1;
+
+	memset(frame, 0, sizeof(*frame));
+	frame->rbx = rbx;
+	frame->r12 = r12;
+	frame->return_address = (u64)entry;
+	task->rsp = (u64)frame;
+}
+
+void task_set_kthread_entry(struct task *task, void (*fn)(void *), void *arg)
+{
+	task_set_entry(task, first_kthread_run, (u64)fn, (u64)arg);
+}
+
+struct task *task_alloc(const char *name)
+{
+	struct task *task = kzalloc(sizeof(*task));
+
+	if (!task)
+		return NULL;
+	task->kstack = kstack_alloc();
+	if (!task->kstack) {
+		kfree(task);
+		return NULL;
+	}
+	task->state = TASK_SLEEPING;
+	list_init(&task->hash);
+	list_init(&task->sibling);
+	list_init(&task->ipc.callers);
+	list_init(&task->ipc.debts);
+	list_init(&task->ipc.link);
+	copy_string(task->name, name, sizeof(task->name));
+	return task;
+}
+
+void task_free(struct task *task)
+{
+	fpu_free(&task->fpu);
+	kstack_free(task->kstack);
+	kfree(task);
+}
+
+static struct list *bucket(int tid)
+{
+	struct list *head = &buckets[(u32)tid % TID_BUCKETS];
+
+	if (!head->next)
+		list_init(head);
+	return head;
+}
+
+void task_register(struct task *task)
+{
+	task->tid = ++last_tid;
+	list_add_after(&task->hash, bucket(task->tid));
+	ntasks++;
+}
+
+void task_unregister(struct task *task)
+{
+	list_del(&task->hash);
+	ntasks--;
+}
+
+void task_rename(struct task *task, int tid)
+{
+	list_del(&task->hash);
+	task->tid = tid;
+	list_add_after(&task->hash, bucket(tid));
+}
+
+struct task *task_find(int tid)
+{
+	struct task *task;
+
+	list_for_each(task, bucket(tid), hash)
+		if (task->tid == tid)
+			return task;
+	return NULL;
+}
+
+u32 tasks_count(void)
+{
+	return ntasks;
+}
+
+struct task *kthread_create(const char *name, void (*fn)(void *), void *arg)
+{
+	struct task *task = task_alloc(name);
+
+	if (!task)
+		return NULL;
+	task_set_kthread_entry(task, fn, arg);
+	task_wake(task);
+	return task;
+}

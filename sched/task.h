@@ -1,0 +1,122 @@
+/*
+ * Tasks (what is scheduled: threads of user programs, and kernel threads) and processes (what has a pid,
+ * an address space, open files, children and an exit status).
+ */
+#ifndef SCHED_TASK_H
+#define SCHED_TASK_H
+
+#include "fpu/fpu.h"
+#include "kernel/cpu.h"
+#include "kernel/initrd.h"
+#include "kernel/list.h"
+#include "kernel/memory.h"
+#include "sched/wait.h"
+
+/*
+ * The flags word, tested as a whole on the way to user mode with interrupts off. The low byte belongs to
+ * the CPU that runs the task (plain stores to own_flags); the second byte is set from anywhere with locked
+ * operations (task_set_flag).
+ */
+#define TASK_FRAME_CHANGED BIT(0) /* struct regs was rewritten: load all of it, with IRET */
+#define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
+#define TASK_KILLED BIT(9)	  /* must end; task->process->exit_status or kill_signal says how */
+
+enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD };
+
+struct mm;
+struct files;
+struct process;
+
+struct task {
+	union {
+		volatile u32 flags;
+		struct {
+			volatile u8 own_flags, remote_flags;
+		};
+	};
+	volatile u32 state; /* enum task_state */
+	u64 rsp;	    /* kernel stack pointer while not running */
+	u64 kstack;	    /* top of the kernel stack */
+	struct process *process; /* NULL for kernel threads */
+	struct mm *mm;		 /* NULL for kernel threads */
+	u64 fs_base, gs_base;	 /* while not running */
+	union {			 /* likewise */
+		struct {
+			u16 ds, es, fs, gs;
+		};
+		u64 selectors;
+	};
+	struct fpu fpu;
+	struct list queue;	 /* in the run queue */
+	bool on_queue;		 /* runnable or running */
+	u32 slice;		 /* ticks left */
+	int tid;
+	struct list hash, sibling; /* by tid; the process's threads */
+	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */
+	u64 set_child_tid;	   /* user address that gets the tid at the first run, or 0 */
+	struct {
+		u8 phase; /* enum ipc_phase */
+		bool ended;
+		long result;
+		struct list callers, debts, link;
+	} ipc;
+	char name[16];
+};
+
+struct process {
+	int pid;
+	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
+	bool exec;	      /* one thread is waiting to be the only one */
+	int exit_status;      /* as wait4 reports it */
+	u32 nthreads;
+	struct mm *mm;
+	struct files *files;
+	struct process *parent;
+	struct list children, sibling, threads, all;
+	struct wait_queue child_exit;	/* the parent waits here for its children */
+	struct wait_queue threads_gone; /* exec waits here for the other threads */
+	struct vfork *vfork;		/* the parent that waits until this one execs or ends, or NULL */
+	int pgid;			/* process group, for the terminal's ^C */
+	char cwd[PATH_MAX];		/* working directory, "" for the root */
+};
+
+static inline struct regs *task_regs(const struct task *task)
+{
+	return (struct regs *)task->kstack - 1;
+}
+
+static inline void task_set_flag(struct task *task, u32 flag)
+{
+	__atomic_fetch_or(&task->remote_flags, (u8)(flag >> 8), __ATOMIC_SEQ_CST);
+}
+
+static inline void task_clear_flag(struct task *task, u32 flag)
+{
+	__atomic_fetch_and(&task->remote_flags, (u8)~(flag >> 8), __ATOMIC_SEQ_CST);
+}
+
+/* Guards process trees, thread lists, the tid table and zombies. Interrupts off: ^C comes in one. */
+extern struct spinlock task_lock;
+
+/* A new task with its kernel stack, state TASK_SLEEPING, in no list; NULL when memory or tasks are out. */
+struct task *task_alloc(const char *name);
+/* The task's first switch will return to entry (an assembly label) with these registers. */
+void task_set_entry(struct task *task, void (*entry)(void), u64 rbx, u64 r12);
+/* The task's first run calls fn(arg). */
+void task_set_kthread_entry(struct task *task, void (*fn)(void *), void *arg);
+/* Frees a task that never ran or has ended, with its stack. Not the current one. */
+void task_free(struct task *task);
+
+/* Enters a task into the tid table (gives it a tid) or takes it out. With task_lock. */
+void task_register(struct task *task);
+void task_unregister(struct task *task);
+void task_rename(struct task *task, int tid);
+/* The task with that tid, or NULL. With task_lock. */
+struct task *task_find(int tid);
+/* User tasks now. */
+u32 tasks_count(void);
+
+/* A kernel thread that runs fn(arg) and ends when it returns. NULL when memory is out. */
+struct task *kthread_create(const char *name, void (*fn)(void *), void *arg);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Wait queues and mutexes: how a task sleeps until something is true. wait_event re-tests its condition
+ * after every wake-up; a killed task stops waiting. Never with a spin lock held or in an interrupt.
+ */
+#ifndef SCHED_WAIT_H
+#define SCHED_WAIT_H
+
+#include "kernel/list.h"
+#include "kernel/spinlock.h"
+#include "kernel/types.h"
+
+struct wait_queue {
+	struct spinlock lock;
+	struct list waiters;
+};
+
+struct waiter {
+	struct task *task;
+	struct list link;
+};
+
+void wait_queue_init(struct wait_queue *queue);
+
+/* Puts the current task on the queue, once, in state TASK_SLEEPING; takes it off, TASK_RUNNING. */
+void wait_prepare(struct wait_queue *queue, struct waiter *waiter);
+void wait_finish(struct wait_queue *queue, struct waiter *waiter);
+
+/* Wakes all waiters, or the first one. Any context. */
+void wake_all(struct wait_queue *queue);
+void wake_one(struct wait_queue *queue);
+
+/* True if the current task has been told to end. */
+bool wait_interrupted(void);
+void wait_sleep(void);
+
+/* Sleeps until condition holds: 0; -EINTR if the task is killed first. */
+#define wait_event(queue, condition)                                                               \
+	({                                                                                         \
+		struct waiter waiter_;                                                             \
+		long result_ = 0;                                                                  \
+		waiter_.task = NULL;                                                               \
+		while (!(condition)) {                                                             \
+			wait_prepare(queue, &waiter_);                                             \
+			if (condition)                                                             \
+				break;                                                             \
+			if (wait_interrupted()) {                                                  \
+				result_ = -EINTR;                                                  \
+				break;                                                             \
+			}                                                                          \
+			wait_sleep();                                                              \
+		}                                                                                  \
+		if (waiter_.task)                                                                  \
+			wait_finish(queue, &waiter_);                                              \
+		result_;                                                                           \
+	})
+
+/* A lock that sleeps. Not recursive. Its holder may sleep and be preempted; it ignores kills. */
+struct mutex {
+	u32 locked, contended;
+	struct wait_queue waiters;
+};
+
+void mutex_init(struct mutex *mutex);
+void mutex_lock(struct mutex *mutex);
+void mutex_unlock(struct mutex *mutex);
+
+#endif
