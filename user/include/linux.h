@@ -27,6 +27,7 @@ enum {
 	SYS_clock_gettime = 228, SYS_clock_getres = 229, SYS_clock_nanosleep = 230,
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
 	SYS_readlinkat = 267, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
+	SYS_clone3 = 435,
 };
 
 enum {
