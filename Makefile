@@ -16,8 +16,8 @@ KERNEL_OBJECTS := $(KERNEL_C:%.c=$(BUILD)/%.o) $(KERNEL_ASM:%.asm=$(BUILD)/%.asm
 # No vector or x87 instruction may appear in the kernel but where a file asks for it; the red zone would be
 # overwritten by interrupts.
 KERNEL_CFLAGS := -std=gnu11 -O2 -g -I. -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -mpreferred-stack-boundary=3 -fno-omit-frame-pointer -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-tree-loop-distribute-patterns \
+	-mgeneral-regs-only -mpreferred-stack-boundary=3 -fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-stack-protector \
+	-falign-loops=1 -falign-jumps=1 -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-tree-loop-distribute-patterns \
 	-fcf-protection=none -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -MMD -MP
 

@@ -99,6 +99,34 @@ static inline void preempt_enable_no_resched(void)
 	asm volatile("decl %%gs:%c0" ::"i"(offsetof(struct cpu, preempt_count)) : "memory");
 }
 
-void preempt_enable(void);
+/*
+ * The flags word of a task, tested as a whole on the way to user mode with interrupts off. It is the first
+ * member of struct task. The low byte belongs to the CPU that runs the task (plain stores to own_flags); the
+ * second byte is set from anywhere with locked operations (task_set_flag).
+ */
+#define TASK_FRAME_CHANGED BIT(0) /* struct regs was rewritten: load all of it, with IRET */
+#define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
+#define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
+
+static inline bool need_resched(void)
+{
+	return *(volatile u32 *)current & TASK_RESCHED;
+}
+
+/* True if the current task has been told to end. */
+static inline bool task_killed(void)
+{
+	return *(volatile u32 *)current & TASK_KILLED;
+}
+
+/* Switches, unless preemption or interrupts are (still) off. */
+void preempt_schedule(void);
+
+static inline void preempt_enable(void)
+{
+	preempt_enable_no_resched();
+	if (unlikely(need_resched()))
+		preempt_schedule();
+}
 
 #endif

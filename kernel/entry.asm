@@ -8,7 +8,7 @@
 	bits 64
 	section .text
 
-	extern trap, exit_to_user_work, syscall_table, own_syscall_table, sys_missing
+	extern trap, exit_to_user_work, syscall_table, own_syscall_table, sys_missing_beyond
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -109,7 +109,7 @@ syscall_entry:
 	call [own_syscall_table + rax * 8]
 	jmp .done
 .missing:
-	call sys_missing
+	call sys_missing_beyond
 	jmp .done
 
 ; ---------------------------------------------------------------------------------------------------

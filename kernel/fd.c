@@ -24,6 +24,12 @@ struct file *file_get(int fd)
 
 	if ((u32)fd >= MAX_FILES)
 		return NULL;
+	if (files->refcount == 1) { /* nobody else can close it */
+		file = files->file[fd];
+		if (file)
+			__atomic_fetch_add(&file->refcount, 1, __ATOMIC_RELAXED);
+		return file;
+	}
 	spin_lock(&files->lock);
 	file = files->file[fd];
 	if (file)

@@ -24,10 +24,8 @@ struct file *file_create(const struct file_ops *ops, u32 flags, const void *obje
 	return file;
 }
 
-void file_put(struct file *file)
+void file_free(struct file *file)
 {
-	if (__atomic_sub_fetch(&file->refcount, 1, __ATOMIC_ACQ_REL))
-		return;
 	if (file->ops->release)
 		file->ops->release(file);
 	kfree(file);

@@ -61,7 +61,13 @@ struct file_data {
 struct file *file_create(const struct file_ops *ops, u32 flags, const void *object);
 /* The current process's file with that number, with one more holder; NULL if there is none. */
 struct file *file_get(int fd);
-void file_put(struct file *file);
+void file_free(struct file *file);
+
+static inline void file_put(struct file *file)
+{
+	if (!__atomic_sub_fetch(&file->refcount, 1, __ATOMIC_ACQ_REL))
+		file_free(file);
+}
 
 /* Gives the file a descriptor >= lowest, and takes over the caller's hold on it. -EMFILE if all are in use. */
 long fd_install(struct file *file, int lowest, bool cloexec);

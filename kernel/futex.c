@@ -110,7 +110,7 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 		current->state = TASK_SLEEPING;
 		if (list_empty(&waiter->link))
 			break;
-		if (wait_interrupted()) {
+		if (task_killed()) {
 			result = -EINTR;
 			break;
 		}

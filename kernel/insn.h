@@ -100,6 +100,19 @@ static inline void wrfsbase(u64 base)
 	asm volatile("wrfsbase %0" ::"r"(base));
 }
 
+/* The user's GS base, which SWAPGS holds aside while the kernel runs; interrupts off. */
+static inline u64 read_user_gsbase(void)
+{
+	u64 base;
+	asm volatile("swapgs; rdgsbase %0; swapgs" : "=r"(base));
+	return base;
+}
+
+static inline void write_user_gsbase(u64 base)
+{
+	asm volatile("swapgs; wrgsbase %0; swapgs" ::"r"(base));
+}
+
 static inline void outb(u16 port, u8 value)
 {
 	asm volatile("outb %0, %1" ::"a"(value), "Nd"(port));

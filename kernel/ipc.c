@@ -67,7 +67,7 @@ static long sleep_until_done(struct task *next, u64 flags)
 	if (next)
 		schedule_to(next);
 	while (task->ipc.phase != IPC_DONE) {
-		if (wait_interrupted()) {
+		if (task_killed()) {
 			irq_restore(flags);
 			flags = spin_lock_irq(&ipc_lock);
 			if (task->ipc.phase != IPC_DONE) {

@@ -77,8 +77,17 @@ void buddy_free(struct buddy *b, u64 index, u32 order);
  */
 void page_init(void);
 
-struct page *phys_to_page(u64 pa);
-u64 page_to_phys(const struct page *page);
+extern struct page *page_array;
+
+static inline struct page *phys_to_page(u64 pa)
+{
+	return &page_array[pa >> PAGE_SHIFT];
+}
+
+static inline u64 page_to_phys(const struct page *page)
+{
+	return (u64)(page - page_array) << PAGE_SHIFT;
+}
 
 static inline void *page_address(const struct page *page)
 {

@@ -77,14 +77,6 @@ void mm_put(struct mm *mm)
 	kfree(mm);
 }
 
-void mm_switch(struct mm *mm)
-{
-	if (this_cpu->mm == mm)
-		return;
-	this_cpu->mm = mm;
-	write_cr3(mm->cr3);
-}
-
 /* The level-1 table that covers va, or NULL. */
 static u64 *mm_table(struct mm *mm, u64 va)
 {
@@ -102,7 +94,9 @@ static u64 *mm_table(struct mm *mm, u64 va)
 
 u64 *mm_pte(struct mm *mm, u64 va)
 {
-	return table_entry(mm->pml4, va, 1, alloc_user_table, mm);
+	u64 *table = mm_table(mm, va);
+
+	return table ? &table[va >> PAGE_SHIFT & 511] : table_entry(mm->pml4, va, 1, alloc_user_table, mm);
 }
 
 /* Runs the body with `pte` pointing to each entry of [from, to) that lies in an existing table. */

@@ -5,6 +5,8 @@
 #ifndef KERNEL_MM_H
 #define KERNEL_MM_H
 
+#include "kernel/cpu.h"
+#include "kernel/insn.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "kernel/uaccess.h"
@@ -66,7 +68,13 @@ void mm_put(struct mm *mm);
 struct mm *mm_fork(struct mm *mm);
 
 /* Loads its page tables, if the CPU has not got them. Preemption off. */
-void mm_switch(struct mm *mm);
+static inline void mm_switch(struct mm *mm)
+{
+	if (this_cpu->mm == mm)
+		return;
+	this_cpu->mm = mm;
+	write_cr3(mm->cr3);
+}
 
 /*
  * Adds an area. start and end are page-aligned and inside user space; what is there goes away. file or NULL

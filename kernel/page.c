@@ -15,6 +15,7 @@
 
 extern char kernel_phys_start[], kernel_phys_end[];
 
+struct page *page_array; /* one for each page from address 0 to the end of RAM */
 static struct buddy buddy;
 static struct spinlock lock;
 static u64 total;
@@ -91,7 +92,8 @@ void page_init(void)
 		panic("not enough memory: %lu MB", (top >> 20));
 	memset(phys_to_virt(map), 0, map_bytes);
 	reserve(map, map + map_bytes);
-	buddy_init(&buddy, phys_to_virt(map), top / PAGE_SIZE);
+	page_array = phys_to_virt(map);
+	buddy_init(&buddy, page_array, top / PAGE_SIZE);
 
 	for (u32 i = 0; i < bootinfo.nranges; i++)
 		give_range(bootinfo.ram[i].start, bootinfo.ram[i].end);
@@ -100,16 +102,6 @@ void page_init(void)
 		panic("not enough memory: %lu MB left for pages, need %lu",
 		      (total * PAGE_SIZE >> 20),
 		      (MINIMUM_PAGES * PAGE_SIZE >> 20));
-}
-
-struct page *phys_to_page(u64 pa)
-{
-	return &buddy.pages[pa >> PAGE_SHIFT];
-}
-
-u64 page_to_phys(const struct page *page)
-{
-	return (u64)(page - buddy.pages) << PAGE_SHIFT;
 }
 
 struct page *page_alloc_order(u32 order)

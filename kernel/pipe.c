@@ -1,5 +1,5 @@
 /*
- * Pipes: a ring of bytes in one page between readers and writers. Writes of up to PIPE_BUF bytes go in
+ * Pipes: a ring of bytes between readers and writers. Writes of up to PIPE_BUF bytes go in
  * whole. The bytes move between the ring and user memory under the pipe's mutex, which may sleep in a page
  * fault.
  */
@@ -12,7 +12,6 @@
 
 #define PIPE_BUF 4096
 #define PIPE_SIZE (PAGE_SIZE * 4)
-#define PIPE_ORDER 2
 
 struct pipe {
 	struct mutex lock;
@@ -20,7 +19,7 @@ struct pipe {
 	u32 readers, writers; /* open files at each end */
 	u32 holders;	      /* both together; the last one frees */
 	u64 head, tail;	      /* bytes written and read so far */
-	struct page *page;
+	char *ring;
 };
 
 static u64 filled(const struct pipe *pipe)
@@ -40,7 +39,7 @@ static size_t move(struct pipe *pipe, u64 at, u64 user, size_t n, bool in)
 
 	while (done < n) {
 		size_t start = (at + done) % PIPE_SIZE, part = MIN(n - done, PIPE_SIZE - start), left;
-		char *ring = (char *)page_address(pipe->page) + start;
+		char *ring = pipe->ring + start;
 
 		left = in ? copy_from_user_partial(ring, user + done, part)
 			  : copy_to_user_partial(user + done, ring, part);
@@ -130,7 +129,7 @@ static void pipe_put(struct pipe *pipe)
 {
 	if (__atomic_sub_fetch(&pipe->holders, 1, __ATOMIC_ACQ_REL))
 		return;
-	page_free_order(pipe->page, PIPE_ORDER);
+	kfree(pipe->ring);
 	kfree(pipe);
 }
 
@@ -159,8 +158,8 @@ static struct pipe *pipe_create(void)
 
 	if (!pipe)
 		return NULL;
-	pipe->page = page_alloc_order(PIPE_ORDER);
-	if (!pipe->page) {
+	pipe->ring = kmalloc(PIPE_SIZE);
+	if (!pipe->ring) {
 		kfree(pipe);
 		return NULL;
 	}
@@ -187,7 +186,7 @@ static long pipe_files(struct file *ends[2], u32 flags)
 		if (ends[i])
 			kfree(ends[i]);
 	}
-	page_free_order(pipe->page, PIPE_ORDER);
+	kfree(pipe->ring);
 	kfree(pipe);
 	return -ENOMEM;
 }

@@ -10,6 +10,7 @@
 typedef long (*syscall_fn)(void);
 
 long sys_missing(void);
+long sys_missing_beyond(void);
 
 #define SYSCALL(number, name, ...)                                                                 \
 	[(number) < LINUX_CALLS ? (number) : LINUX_CALLS] =                                        \
@@ -31,7 +32,7 @@ const syscall_fn own_syscall_table[OWN_CALLS + 1] = {
 #undef SYSCALL
 #pragma GCC diagnostic pop
 
-static u64 logged[2 * LINUX_CALLS / 64]; /* numbers beyond Linux's share the upper half */
+static bool logged[LINUX_CALLS], logged_beyond[LINUX_CALLS];
 static u64 missing;
 
 u64 syscalls_missing(void)
@@ -39,21 +40,30 @@ u64 syscalls_missing(void)
 	return missing;
 }
 
-static void log_missing(u64 number)
+static __attribute__((noinline)) long log_missing(u64 number, bool *once)
 {
-	klog("system call %ld is not implemented (%s[%d])", (long)number, current->name, current->tid);
+	if (!*once)
+		klog("system call %ld is not implemented (%s[%d])", (long)number, current->name, current->tid);
+	*once = true;
+	missing++;
+	return -ENOSYS;
 }
 
+/* The empty places of syscall_table. */
 long sys_missing(void)
 {
 	u64 number = task_regs(current)->orig_rax;
-	u64 index = number < LINUX_CALLS ? number : LINUX_CALLS + number % LINUX_CALLS;
-	u64 bit = BIT(index % 64);
 
+	if (unlikely(!logged[number]))
+		return log_missing(number, &logged[number]);
 	missing++;
-	if (unlikely(!(logged[index / 64] & bit))) {
-		logged[index / 64] |= bit;
-		log_missing(number);
-	}
 	return -ENOSYS;
+}
+
+/* Numbers outside both tables. */
+long sys_missing_beyond(void)
+{
+	u64 number = task_regs(current)->orig_rax;
+
+	return log_missing(number, &logged_beyond[number % LINUX_CALLS]);
 }

@@ -160,8 +160,7 @@ void trap(u64 vector, struct regs *regs)
 		kernel_exception(vector, regs);
 
 	/* The preemptible kernel: an interrupt that found it with interrupts on and no lock held may switch. */
-	if (!user_mode(regs) && regs->rflags & RFLAGS_IF && !this_cpu->preempt_count &&
-	    current->flags & TASK_RESCHED)
+	if (!user_mode(regs) && regs->rflags & RFLAGS_IF && !this_cpu->preempt_count && need_resched())
 		schedule_preempted();
 }
 

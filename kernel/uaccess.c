@@ -10,29 +10,8 @@ struct extable_entry {
 extern const struct extable_entry extable_start[], extable_end[];
 extern const u64 smap_sites_start[], smap_sites_end[];
 
-size_t copy_user(void *dst, const void *src, size_t n);
 size_t clear_user_bytes(void *dst, size_t n);
 int read_user_u32(const u32 *src, u32 *value);
-
-size_t copy_from_user_partial(void *dst, u64 src, size_t n)
-{
-	return user_range(src, n) ? copy_user(dst, (const void *)src, n) : n;
-}
-
-size_t copy_to_user_partial(u64 dst, const void *src, size_t n)
-{
-	return user_range(dst, n) ? copy_user((void *)dst, src, n) : n;
-}
-
-long copy_from_user(void *dst, u64 src, size_t n)
-{
-	return copy_from_user_partial(dst, src, n) ? -EFAULT : 0;
-}
-
-long copy_to_user(u64 dst, const void *src, size_t n)
-{
-	return copy_to_user_partial(dst, src, n) ? -EFAULT : 0;
-}
 
 long clear_user(u64 dst, size_t n)
 {

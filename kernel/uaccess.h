@@ -6,6 +6,7 @@
 #ifndef KERNEL_UACCESS_H
 #define KERNEL_UACCESS_H
 
+#include "kernel/errno.h"
 #include "kernel/types.h"
 
 /* First address that no user mapping may reach; the last page below the canonical hole stays empty. */
@@ -17,13 +18,31 @@ static inline bool user_range(u64 address, u64 size)
 	return address <= USER_END && size <= USER_END - address;
 }
 
+/* usercopy.asm: the copy itself, unchecked. */
+size_t copy_user(void *dst, const void *src, size_t n);
+
 /* Bytes that could not be copied; 0 is success. The range is checked. */
-size_t copy_from_user_partial(void *dst, u64 src, size_t n);
-size_t copy_to_user_partial(u64 dst, const void *src, size_t n);
+static inline size_t copy_from_user_partial(void *dst, u64 src, size_t n)
+{
+	return user_range(src, n) ? copy_user(dst, (const void *)src, n) : n;
+}
+
+static inline size_t copy_to_user_partial(u64 dst, const void *src, size_t n)
+{
+	return user_range(dst, n) ? copy_user((void *)dst, src, n) : n;
+}
 
 /* 0 or -EFAULT. */
-long copy_from_user(void *dst, u64 src, size_t n);
-long copy_to_user(u64 dst, const void *src, size_t n);
+static inline long copy_from_user(void *dst, u64 src, size_t n)
+{
+	return copy_from_user_partial(dst, src, n) ? -EFAULT : 0;
+}
+
+static inline long copy_to_user(u64 dst, const void *src, size_t n)
+{
+	return copy_to_user_partial(dst, src, n) ? -EFAULT : 0;
+}
+
 long clear_user(u64 dst, size_t n);
 
 /* Copies a string with its NUL, at most size bytes: its length, -EFAULT, or -ENAMETOOLONG if it does not fit. */

@@ -161,12 +161,12 @@ long sys_wait4(long pid, u64 user_status, u32 options, u64 user_rusage)
 		flags = spin_lock_irq(&task_lock);
 		result = process_reap(process, pid, &status);
 		spin_unlock_irq(&task_lock, flags);
-		if (!result && !(options & WNOHANG) && !wait_interrupted())
+		if (!result && !(options & WNOHANG) && !task_killed())
 			schedule();
 		wait_finish(&process->child_exit, &waiter);
 		if (result || options & WNOHANG)
 			break;
-		if (wait_interrupted())
+		if (task_killed())
 			return -EINTR;
 	}
 	if (result > 0 && user_status && copy_to_user(user_status, &status, sizeof(status)))

@@ -7,6 +7,7 @@
 #include "kernel/insn.h"
 #include "kernel/mm.h"
 #include "kernel/spinlock.h"
+#include "sched/runqueue.h"
 #include "sched/sched.h"
 #include "sched/task.h"
 
@@ -25,14 +26,17 @@ u64 sched_switches(void)
 	return this_cpu->switches;
 }
 
-/* The data-segment selectors matter only if a program loaded one; the bases always. */
+/*
+ * The data-segment selectors matter only if a program loaded one. The bases a program can change itself only
+ * with FSGSBASE; else arch_prctl has noted them in the task.
+ */
 static void save_segments(struct task *task)
 {
 	asm volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
 		     : "=m"(task->ds), "=m"(task->es), "=m"(task->fs), "=m"(task->gs));
-	if (cpu_features.fsgsbase) {
+	if (likely(cpu_features.fsgsbase)) {
 		task->fs_base = rdfsbase();
-		task->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+		task->gs_base = read_user_gsbase();
 	}
 }
 
@@ -49,11 +53,13 @@ static void load_segments(const struct task *prev, const struct task *next)
 {
 	if (unlikely((prev->selectors | next->selectors) != 0))
 		load_selectors(next);
-	if (cpu_features.fsgsbase)
+	if (likely(cpu_features.fsgsbase)) {
 		wrfsbase(next->fs_base);
-	else
+		write_user_gsbase(next->gs_base);
+	} else {
 		wrmsr(MSR_FS_BASE, next->fs_base);
-	wrmsr(MSR_KERNEL_GS_BASE, next->gs_base);
+		wrmsr(MSR_KERNEL_GS_BASE, next->gs_base);
+	}
 }
 
 /* What must wait until the CPU has left the previous task's stack. */
@@ -182,17 +188,14 @@ void sched_tick(void)
 		task_set_flag(task, TASK_RESCHED);
 }
 
-void preempt_enable(void)
+void preempt_schedule(void)
 {
-	preempt_enable_no_resched();
-	if (unlikely(current && current->flags & TASK_RESCHED) && !this_cpu->preempt_count) {
-		u64 flags = irq_save();
+	u64 flags = irq_save();
 
-		/* Not from inside an interrupt handler, whose interrupts are off. */
-		if (flags & RFLAGS_IF && current->flags & TASK_RESCHED && !this_cpu->preempt_count)
-			schedule_preempted();
-		irq_restore(flags);
-	}
+	/* Not from inside an interrupt handler, whose interrupts are off. */
+	if (flags & RFLAGS_IF && need_resched() && !this_cpu->preempt_count)
+		schedule_preempted();
+	irq_restore(flags);
 }
 
 /* STI takes effect after the next instruction, so no wake-up can slip in between the test and HLT. */

@@ -5,14 +5,8 @@
 #include "kernel/types.h"
 
 struct task;
-struct runqueue;
 
 #define SLICE_TICKS 5
-
-/* Run queue: a FIFO of runnable tasks. Pure; the caller locks. */
-void runqueue_init(struct runqueue *rq);
-void runqueue_add(struct runqueue *rq, struct task *task);
-struct task *runqueue_take(struct runqueue *rq);
 
 void sched_init(void);
 

@@ -24,6 +24,32 @@ static bool deadly(int signal)
 	}
 }
 
+/*
+ * What a program sends only to be handled. There are no handlers yet, and ending the process would be the
+ * wrong answer: these calls do not exist.
+ */
+static bool needs_handler(int signal)
+{
+	switch (signal) {
+	case SIGUSR1:
+	case SIGUSR2:
+	case SIGALRM:
+	case SIGVTALRM:
+	case SIGPROF:
+	case SIGIO:
+		return true;
+	default:
+		return signal >= SIGRTMIN;
+	}
+}
+
+static long check_signal(int signal)
+{
+	if (signal < 0 || signal > SIGNALS)
+		return -EINVAL;
+	return needs_handler(signal) ? -ENOSYS : 0;
+}
+
 /* With task_lock. */
 static void deliver(struct process *process, int signal)
 {
@@ -68,19 +94,19 @@ void signal_group(int pgid, int signal)
 long sys_kill(int pid, int signal)
 {
 	struct process *process;
-	long result = -ESRCH;
+	long result = check_signal(signal);
 	u64 flags;
 
-	if (signal < 0 || signal > SIGNALS)
-		return -EINVAL;
+	if (result)
+		return result;
 	if (pid <= 0)
 		return deliver_many(pid == -1 ? 0 : pid ? -pid : current->process->pgid, signal);
 	flags = spin_lock_irq(&task_lock);
 	process = process_find(pid);
-	if (process) {
+	if (process)
 		deliver(process, signal);
-		result = 0;
-	}
+	else
+		result = -ESRCH;
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }
@@ -89,17 +115,17 @@ long sys_kill(int pid, int signal)
 static long signal_thread(int tgid, int tid, int signal)
 {
 	struct task *task;
-	long result = -ESRCH;
+	long result = tid > 0 ? check_signal(signal) : -EINVAL;
 	u64 flags;
 
-	if (signal < 0 || signal > SIGNALS || tid <= 0 || tgid < 0)
-		return -EINVAL;
+	if (result)
+		return result;
 	flags = spin_lock_irq(&task_lock);
 	task = task_find(tid);
-	if (task && (!tgid || task->process->pid == tgid)) {
+	if (task && (!tgid || task->process->pid == tgid))
 		deliver(task->process, signal);
-		result = 0;
-	}
+	else
+		result = -ESRCH;
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }

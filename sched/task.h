@@ -12,15 +12,6 @@
 #include "kernel/memory.h"
 #include "sched/wait.h"
 
-/*
- * The flags word, tested as a whole on the way to user mode with interrupts off. The low byte belongs to
- * the CPU that runs the task (plain stores to own_flags); the second byte is set from anywhere with locked
- * operations (task_set_flag).
- */
-#define TASK_FRAME_CHANGED BIT(0) /* struct regs was rewritten: load all of it, with IRET */
-#define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
-#define TASK_KILLED BIT(9)	  /* must end; task->process->exit_status or kill_signal says how */
-
 enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD };
 
 struct mm;
@@ -79,6 +70,8 @@ struct process {
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root */
 };
+
+_Static_assert(offsetof(struct task, flags) == 0, "need_resched reads the first word");
 
 static inline struct regs *task_regs(const struct task *task)
 {

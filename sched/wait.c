@@ -63,33 +63,16 @@ void wake_one(struct wait_queue *queue)
 	spin_unlock_irq(&queue->lock, flags);
 }
 
-bool wait_interrupted(void)
-{
-	return current->flags & TASK_KILLED;
-}
-
-void wait_sleep(void)
-{
-	schedule();
-}
-
 void mutex_init(struct mutex *mutex)
 {
 	mutex->locked = mutex->contended = 0;
 	wait_queue_init(&mutex->waiters);
 }
 
-static bool mutex_try(struct mutex *mutex)
-{
-	return !__atomic_exchange_n(&mutex->locked, 1, __ATOMIC_ACQUIRE);
-}
-
-void mutex_lock(struct mutex *mutex)
+void mutex_lock_slow(struct mutex *mutex)
 {
 	struct waiter waiter = { .task = NULL };
 
-	if (mutex_try(mutex))
-		return;
 	__atomic_fetch_add(&mutex->contended, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
 		wait_prepare(&mutex->waiters, &waiter);
@@ -99,11 +82,4 @@ void mutex_lock(struct mutex *mutex)
 	}
 	wait_finish(&mutex->waiters, &waiter);
 	__atomic_fetch_sub(&mutex->contended, 1, __ATOMIC_SEQ_CST);
-}
-
-void mutex_unlock(struct mutex *mutex)
-{
-	__atomic_store_n(&mutex->locked, 0, __ATOMIC_SEQ_CST);
-	if (mutex->contended)
-		wake_one(&mutex->waiters);
 }

@@ -8,6 +8,7 @@
 #include "kernel/list.h"
 #include "kernel/spinlock.h"
 #include "kernel/types.h"
+#include "sched/sched.h"
 
 struct wait_queue {
 	struct spinlock lock;
@@ -29,10 +30,6 @@ void wait_finish(struct wait_queue *queue, struct waiter *waiter);
 void wake_all(struct wait_queue *queue);
 void wake_one(struct wait_queue *queue);
 
-/* True if the current task has been told to end. */
-bool wait_interrupted(void);
-void wait_sleep(void);
-
 /* Sleeps until condition holds: 0; -EINTR if the task is killed first. */
 #define wait_event(queue, condition)                                                               \
 	({                                                                                         \
@@ -43,11 +40,11 @@ void wait_sleep(void);
 			wait_prepare(queue, &waiter_);                                             \
 			if (condition)                                                             \
 				break;                                                             \
-			if (wait_interrupted()) {                                                  \
+			if (task_killed()) {                                                       \
 				result_ = -EINTR;                                                  \
 				break;                                                             \
 			}                                                                          \
-			wait_sleep();                                                              \
+			schedule();                                                                \
 		}                                                                                  \
 		if (waiter_.task)                                                                  \
 			wait_finish(queue, &waiter_);                                              \
@@ -56,12 +53,30 @@ void wait_sleep(void);
 
 /* A lock that sleeps. Not recursive. Its holder may sleep and be preempted; it ignores kills. */
 struct mutex {
-	u32 locked, contended;
+	u32 locked;
+	volatile u32 contended; /* tasks that wait, or are about to */
 	struct wait_queue waiters;
 };
 
 void mutex_init(struct mutex *mutex);
-void mutex_lock(struct mutex *mutex);
-void mutex_unlock(struct mutex *mutex);
+void mutex_lock_slow(struct mutex *mutex);
+
+static inline bool mutex_try(struct mutex *mutex)
+{
+	return !__atomic_exchange_n(&mutex->locked, 1, __ATOMIC_ACQUIRE);
+}
+
+static inline void mutex_lock(struct mutex *mutex)
+{
+	if (unlikely(!mutex_try(mutex)))
+		mutex_lock_slow(mutex);
+}
+
+static inline void mutex_unlock(struct mutex *mutex)
+{
+	__atomic_store_n(&mutex->locked, 0, __ATOMIC_SEQ_CST);
+	if (unlikely(mutex->contended))
+		wake_one(&mutex->waiters);
+}
 
 #endif
