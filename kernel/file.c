@@ -31,12 +31,10 @@ void file_free(struct file *file)
 	kfree(file);
 }
 
-/* Transfers of one buffer; the file has a holder already. */
-static long transfer(struct file *file, u64 buf, size_t n, bool write)
+/* Transfer of one buffer; the file has a holder already. */
+static inline long transfer(struct file *file, u64 buf, size_t n, bool write)
 {
-	u32 mode = file->flags & O_ACCMODE;
-
-	if (mode == (write ? O_RDONLY : O_WRONLY))
+	if ((file->flags & O_ACCMODE) == (write ? O_RDONLY : O_WRONLY))
 		return -EBADF;
 	if (!user_range(buf, n))
 		return -EFAULT;
@@ -44,7 +42,7 @@ static long transfer(struct file *file, u64 buf, size_t n, bool write)
 	return write ? file->ops->write(file, buf, n) : file->ops->read(file, buf, n);
 }
 
-static long transfer_fd(int fd, u64 buf, size_t n, bool write)
+static inline long transfer_fd(int fd, u64 buf, size_t n, bool write)
 {
 	struct file *file = file_get(fd);
 	long result;

@@ -32,22 +32,20 @@ static u64 room(const struct pipe *pipe)
 	return PIPE_SIZE - filled(pipe);
 }
 
-/* Moves up to n bytes at ring position at; returns how many it could. */
-static size_t move(struct pipe *pipe, u64 at, u64 user, size_t n, bool in)
+static inline size_t copy(char *ring, u64 user, size_t n, bool in)
 {
-	size_t done = 0;
+	return n - (in ? copy_from_user_partial(ring, user, n) : copy_to_user_partial(user, ring, n));
+}
 
-	while (done < n) {
-		size_t start = (at + done) % PIPE_SIZE, part = MIN(n - done, PIPE_SIZE - start), left;
-		char *ring = pipe->ring + start;
+/* Moves n bytes at ring position at, which may wrap around once; returns how many it could. */
+static inline size_t move(struct pipe *pipe, u64 at, u64 user, size_t n, bool in)
+{
+	size_t start = at % PIPE_SIZE, first = MIN(n, PIPE_SIZE - start);
+	size_t done = copy(pipe->ring + start, user, first, in);
 
-		left = in ? copy_from_user_partial(ring, user + done, part)
-			  : copy_to_user_partial(user + done, ring, part);
-		done += part - left;
-		if (left)
-			break;
-	}
-	return done;
+	if (likely(first == n) || done < first)
+		return done;
+	return done + copy(pipe->ring, user + first, n - first, in);
 }
 
 static long pipe_read(struct file *file, u64 buf, size_t n)

@@ -94,7 +94,7 @@ static void switch_context(struct task *prev, struct task *next)
 	finish_switch();
 }
 
-static void put_aside(struct task *prev, bool preempted)
+static inline void put_aside(struct task *prev, bool preempted)
 {
 	task_clear_flag(prev, TASK_RESCHED);
 	if (prev == this_cpu->idle)
@@ -105,14 +105,14 @@ static void put_aside(struct task *prev, bool preempted)
 		prev->on_queue = false;
 }
 
-static void switch_to(struct task *prev, struct task *next)
+static inline void switch_to(struct task *prev, struct task *next)
 {
 	next->slice = SLICE_TICKS;
 	if (next != prev)
 		switch_context(prev, next);
 }
 
-static void reschedule(bool preempted)
+static inline void reschedule(bool preempted)
 {
 	struct task *prev = current, *next;
 

@@ -63,15 +63,6 @@ static int tame(long nr, uint64_t a[6])
 	case SYS_clone:
 		a[0] = (a[0] | CLONE_THREAD) & ~(uint64_t)CLONE_SIGHAND;	/* never valid */
 		break;
-	case SYS_write: case SYS_writev: case SYS_ioctl: case SYS_dup2: case SYS_close:
-		if (a[0] < 3)			/* keep the output readable */
-			a[0] += 3;
-		if (nr == SYS_dup2 && a[1] < 3)
-			a[1] += 3;
-		break;
-	case SYS_read: case SYS_readv:
-		a[0] += a[0] == 0;		/* not the console */
-		break;
 	case SYS_mmap:
 		a[1] &= 0xffffff;		/* many small ones rather than one refusal */
 		break;
@@ -85,8 +76,14 @@ static int tame(long nr, uint64_t a[6])
 
 static void run_child(uint64_t seed)
 {
-	int on_linux = !on_tarry();
+	int on_linux = !on_tarry(), fds[2];
 
+	/* Nothing that anybody else reads or writes stays open. */
+	for (int i = 0; i < 3; i++)
+		close(i);
+	open("/", O_RDONLY | O_DIRECTORY);
+	open((const char *)getauxval(AT_EXECFN), O_RDONLY);
+	pipe(fds);
 	state = seed * 0x9e3779b97f4a7c15 + 1;
 	arena = (char *)mmap(NULL, 16 * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -133,8 +130,8 @@ static void test_random(void)
 {
 	uint64_t before = 0, child = 0;
 
-	/* Far from the arena, so that no random write goes there. */
-	done = (uint64_t *)mmap((void *)0x10000000, PAGE_SIZE, PROT_READ | PROT_WRITE,
+	/* Far from the arena and no power of two, so that no random write goes there. */
+	done = (uint64_t *)mmap((void *)0x123456000, PAGE_SIZE, PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	for (; *done < TOTAL && child < MAX_CHILDREN; child++) {
 		long pid = fork();

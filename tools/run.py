@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""run-qemu.sh's options: builds what is stale, boots Tarry, passes its input and output on and
+returns its status. Everything that boots is in boot.py; here is only what a person types and sees.
+"""
+
+import argparse
+import os
+import signal
+import sys
+
+import elf
+import image
+from boot import Boot, built, make
+from errors import TARRY_FAILED, USAGE, HostError, explain
+from iso import check_cmdline
+from machine import MACHINES, gdb_port
+from relay import HELP_QUIT, RawTerminal, write_all
+
+PROGRAM = "run-qemu.sh"
+SMALLEST_MEM = 4
+MAX_COPIES = 1024
+MAX_CPUS = 1
+
+
+class Interrupted(Exception):
+    """A signal that ends the runner."""
+
+
+def say(text):
+    try:
+        sys.stderr.write("".join(f"{PROGRAM}: {line}\n" for line in str(text).splitlines()))
+        sys.stderr.flush()
+    except (OSError, AttributeError):
+        pass                       # no standard error: nobody to tell
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a wrong option, then status 2."""
+
+    def error(self, message):
+        say(f"{message} (try --help)")
+        sys.exit(USAGE)
+
+
+def number(low, high):
+    """An option's type: a whole number in a range."""
+    def convert(text):
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+    return convert
+
+
+def cpus(text):
+    count = number(1, 64)(text)
+    if count > MAX_CPUS:
+        raise argparse.ArgumentTypeError(f"{count} processors: Tarry runs on {MAX_CPUS} so far")
+    return count
+
+
+def seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def kernel_words(text):
+    try:
+        check_cmdline(text)
+    except HostError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def parse(arguments):
+    """The options; --exec takes everything after it."""
+    parser = Parser(prog=PROGRAM, allow_abbrev=False, add_help=False, description=(
+        "Builds what is stale and boots Tarry: the tour, then a shell. Without a terminal on "
+        "standard input it powers off after the tour."))
+    option = parser.add_argument
+    option("--exec", nargs=argparse.REMAINDER, metavar="FILE [ARG...]", dest="program",
+           help="(last) run one static x86-64 Linux program as the only program; its input, "
+                "output and exit status become the script's; 125 if Tarry failed")
+    option("--file", action="append", default=[], metavar="HOST[:GUEST]",
+           help="put a file in the boot image (repeatable)")
+    option("--copies", type=number(1, MAX_COPIES), metavar="N",
+           help="with --exec: run N instances at once; fails if any fails")
+    option("--smp", type=cpus, default=1, metavar="N", help="processors")
+    option("--mem", type=number(SMALLEST_MEM, 1 << 20), default=256, metavar="MB",
+           help="memory (256)")
+    option("--cmdline", type=kernel_words, default="", metavar="WORDS",
+           help="more words for the kernel's command line")
+    option("--machine", choices=sorted(MACHINES), default="qemu", help="the emulator (qemu)")
+    option("--bochs-cpu", default="tigerlake", metavar="MODEL", help="Bochs' processor (tigerlake)")
+    option("--icount", action="store_true",
+           help="QEMU counts instructions: the time stamp counter adds one for each")
+    option("--gdb", action="store_true",
+           help="QEMU stops before the first instruction and waits for GDB")
+    option("--display", default="none", metavar="none|gtk|...", help="QEMU's window (none)")
+    option("--log", metavar="FILE", help="write the kernel log there")
+    option("--timeout", type=seconds, default=0, metavar="SECONDS",
+           help="give up then, with status 124")
+    option("--help", action="help", help="show this and stop")
+    options = parser.parse_args(arguments)
+    check(parser, options)
+    return options
+
+
+def check(parser, options):
+    """Combinations that make no sense."""
+    if options.program == []:
+        parser.error("--exec needs a file")
+    if options.copies and not options.program:
+        parser.error("--copies needs --exec")
+    if options.machine != "qemu":
+        for name in ("icount", "gdb"):
+            if getattr(options, name):
+                parser.error(f"--{name} needs --machine qemu")
+        if options.display != "none":
+            parser.error("--display needs --machine qemu")
+
+
+def program_file(options, files):
+    """Puts the program of --exec into files; returns its argv in the guest."""
+    host, *rest = options.program
+    data = image.read_host(host)
+    elf.require_static(host, data)
+    guest = image.guest_path("/bin/" + os.path.basename(host))
+    files[guest] = data
+    return [os.fsencode(word) for word in [guest, *rest]]
+
+
+def extra_files(options):
+    """The files of --file as {guest: bytes}."""
+    files = {}
+    for word in options.file:
+        host, colon, guest = word.rpartition(":")
+        if not colon or not guest.startswith("/"):
+            host, guest = word, "/" + os.path.basename(word)
+        data = image.read_host(host)
+        files[image.guest_path(guest)] = data
+    return files
+
+
+def input_kind(options):
+    """The kernel's stdin=: what it is to make of our standard input."""
+    try:
+        mode = os.fstat(0)
+        null = os.stat(os.devnull)
+    except OSError:
+        return "null"              # closed
+    if options.program:
+        return "null" if mode.st_rdev == null.st_rdev and mode.st_rdev else "pipe"
+    return "tty" if os.isatty(0) else "null"
+
+
+def prepare(options):
+    """The Boot that the options describe."""
+    files = extra_files(options)
+    argv = list(image.DEFAULT_ARGV)
+    words = [options.cmdline]
+    if options.program:
+        argv = program_file(options, files)
+        words = ["stderr=com3", "log=com2", *words]
+    if options.copies:
+        words.append(f"copies={options.copies}")
+    return Boot(machine=options.machine, mem=options.mem, smp=options.smp, display=options.display,
+                icount=options.icount, gdb=options.gdb, timeout=options.timeout,
+                bochs_cpu=options.bochs_cpu, stdin=input_kind(options), cmdline=" ".join(words),
+                files=files, argv=argv)
+
+
+def hints(boot):
+    """What a person has to know before the machine starts."""
+    if boot.gdb:
+        with open(built("tarry.elf"), "rb") as file:
+            entry = elf.entry_point(file.read(elf.HEADER.size))
+        say(f"waiting for GDB; in another terminal: gdb build/tarry.elf -ex 'target remote "
+            f"127.0.0.1:{gdb_port()}' -ex 'hbreak *{entry:#x}' -ex continue")
+    if boot.stdin == "tty":
+        say(HELP_QUIT)
+
+
+def open_log(path):
+    if not path:
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError as error:
+        raise HostError(explain(error, path), USAGE) from error
+
+
+def writer(fd):
+    return lambda data: write_all(fd, data)
+
+
+def run(boot, log_fd):
+    """Boots with the script's own standard streams."""
+    source = None if boot.stdin == "null" else 0
+    hints(boot)
+    if boot.stdin == "tty":
+        with RawTerminal(0):
+            return boot.run(source, writer(1), writer(2), log_fd)
+    return boot.run(source, writer(1), writer(2), log_fd)
+
+
+def on_signal(signum, _frame):
+    raise Interrupted(signum)
+
+
+def reserve_standard_streams():
+    """Opens a closed stdin, stdout or stderr on /dev/null, so that no other file gets its number;
+    returns True if stdin was closed."""
+    closed = []
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            closed.append(fd)
+            os.open(os.devnull, os.O_RDWR)
+    return closed
+
+
+def main(arguments):
+    reserve_standard_streams()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, on_signal)
+    try:
+        options = parse(arguments)
+        boot = prepare(options)
+        log_fd = open_log(options.log)
+        make("iso")
+        result = run(boot, log_fd)
+    except HostError as error:
+        say(error)
+        return error.status
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        say("cannot pass Tarry's output on: " + explain(error))
+        return TARRY_FAILED
+    except Interrupted as interrupt:
+        return 128 + interrupt.args[0]
+    for line in result.reasons:
+        say(line)
+    return result.status
+
+
+if __name__ == "__main__":
+    # Not sys.exit(): threads that wait for input that never comes must not be waited for.
+    status = main(sys.argv[1:])
+    os._exit(status)
