@@ -1,0 +1,154 @@
+/*
+ * testall [NAME...] - runs the programs in /test (or those named), one after the other,
+ * and prints one nested KTAP report. A program that ends with a status other than 0, or
+ * after which the kernel has fewer free pages than before, is "not ok". The exit status is
+ * 0 only if all is well. It must leave no child behind, so that the pages can be counted.
+ */
+#include <lib.h>
+
+enum { MAX_TESTS = 64, NAME_SIZE = 32 };
+
+static char names[MAX_TESTS][NAME_SIZE];
+static int count;
+
+static void add(const char *name)
+{
+	int at = count;
+
+	if (count == MAX_TESTS || strlen(name) >= NAME_SIZE)
+		return;
+	for (; at > 0 && strcmp(names[at - 1], name) > 0; at--)	/* in order of the alphabet */
+		strcpy(names[at], names[at - 1]);
+	strcpy(names[at], name);
+	count++;
+}
+
+static void find_tests(void)
+{
+	static char buf[1024];
+	long fd = open("/test", O_RDONLY | O_DIRECTORY), n;
+
+	while (fd >= 0 && (n = getdents64((int)fd, buf, sizeof(buf))) > 0)
+		for (long at = 0; at < n;) {
+			struct dirent64 *d = (struct dirent64 *)(buf + at);
+
+			if (d->d_name[0] != '.')
+				add(d->d_name);
+			at += d->d_reclen;
+		}
+	if (fd >= 0)
+		close((int)fd);
+}
+
+static struct tarry_stats counters(void)
+{
+	struct tarry_stats s = { 0 };
+
+	stats(&s, sizeof(s));
+	return s;
+}
+
+/* The heap may keep pages for later; it has a test of its own at the end. */
+static uint64_t pages(void)
+{
+	struct tarry_stats s = counters();
+
+	return s.free_pages + s.heap_pages;
+}
+
+/* Orphans come to the first program, which is this one or init. */
+static void reap_orphans(void)
+{
+	while (wait4(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static int leaked(uint64_t before)
+{
+	for (int i = 0; i < 100 && pages() != before; i++) {
+		reap_orphans();
+		sleep_ms(10);
+	}
+	if (pages() < before)
+		printf("# %lu pages free before, %lu after: %lu lost\n", before, pages(),
+		       before - pages());
+	return pages() < before;
+}
+
+static int run_test(const char *name)
+{
+	static struct line_reader reader;
+	static char line[512];
+	char path[64];
+	char *argv[] = { path, NULL };
+	int fds[2], status;
+	long pid;
+
+	snprintf(path, sizeof(path), "/test/%s", name);
+	if (pipe(fds) < 0)
+		return 1;
+	pid = fork();
+	if (pid == 0) {
+		dup2(fds[1], 1);
+		close(fds[0]);
+		close(fds[1]);
+		execve(path, argv, environ);
+		exit(127);
+	}
+	close(fds[1]);
+	reader = (struct line_reader){ .fd = fds[0] };
+	while (read_line(&reader, line, sizeof(line)) > 0)
+		printf("  %s\n", line);
+	close(fds[0]);
+	status = pid > 0 ? wait_status((int)pid) : (int)pid;
+	if (status != 0)
+		printf("# %s ended with status %d%s%s\n", name, status,
+		       status > 128 ? ", " : "", status > 128 ? signal_text(status - 128) : "");
+	return status;
+}
+
+/* Catches: small objects that nobody frees, which the page counts above cannot show. */
+static int heap_grows(void)
+{
+	char *argv[] = { "/bin/true", NULL };
+	uint64_t before = 0;
+
+	for (int i = 0; i < 80; i++) {
+		if (i == 16)
+			before = counters().heap_pages;
+		run(argv);
+	}
+	if (counters().heap_pages > before)
+		printf("# 64 programs: the heap went from %lu to %lu pages\n", before,
+		       counters().heap_pages);
+	return counters().heap_pages > before;
+}
+
+static int report(int number, const char *name, int bad)
+{
+	printf("%s %d %s\n", bad ? "not ok" : "ok", number, name);
+	return bad != 0;
+}
+
+int main(int argc, char **argv)
+{
+	char *warm_up[] = { "/bin/true", NULL };
+	int bad = 0;
+
+	for (int i = 1; i < argc; i++)
+		add(argv[i]);
+	if (argc == 1)
+		find_tests();
+	printf("KTAP version 1\n1..%d\n", count + 1);
+	run(warm_up);			/* touches all that is touched only once */
+	for (int i = 0; i < count; i++) {
+		uint64_t before = pages();
+		int failed = run_test(names[i]) != 0;
+
+		failed |= leaked(before);
+		bad += report(i + 1, names[i], failed);
+	}
+	bad += report(count + 1, "kernel heap", heap_grows());
+	printf("# %d of %d ok\n", count + 1 - bad, count + 1);
+	return bad != 0;
+}
