@@ -75,16 +75,14 @@ static int leaked(uint64_t before)
 	return pages() < before;
 }
 
-static int run_test(const char *name)
+static int run_test(char *path)
 {
 	static struct line_reader reader;
 	static char line[512];
-	char path[64];
 	char *argv[] = { path, NULL };
 	int fds[2], status;
 	long pid;
 
-	snprintf(path, sizeof(path), "/test/%s", name);
 	if (pipe(fds) < 0)
 		return 1;
 	pid = fork();
@@ -102,7 +100,7 @@ static int run_test(const char *name)
 	close(fds[0]);
 	status = pid > 0 ? wait_status((int)pid) : (int)pid;
 	if (status != 0)
-		printf("# %s ended with status %d%s%s\n", name, status,
+		printf("# %s ended with status %d%s%s\n", path, status,
 		       status > 128 ? ", " : "", status > 128 ? signal_text(status - 128) : "");
 	return status;
 }
@@ -132,7 +130,6 @@ static int report(int number, const char *name, int bad)
 
 int main(int argc, char **argv)
 {
-	char *warm_up[] = { "/bin/true", NULL };
 	int bad = 0;
 
 	for (int i = 1; i < argc; i++)
@@ -140,11 +137,14 @@ int main(int argc, char **argv)
 	if (argc == 1)
 		find_tests();
 	printf("KTAP version 1\n1..%d\n", count + 1);
-	run(warm_up);			/* touches all that is touched only once */
+	run_test("/bin/true");		/* touches all that is touched only once */
 	for (int i = 0; i < count; i++) {
 		uint64_t before = pages();
-		int failed = run_test(names[i]) != 0;
+		char path[NAME_SIZE + 8];
+		int failed;
 
+		snprintf(path, sizeof(path), "/test/%s", names[i]);
+		failed = run_test(path) != 0;
 		failed |= leaked(before);
 		bad += report(i + 1, names[i], failed);
 	}
