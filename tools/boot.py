@@ -122,9 +122,9 @@ class Session:
         self.pumps = [Pump(fd, sink, self.stopped.set) for fd, sink in zip(ports, sinks)]
         threading.Thread(target=self.watch_process, daemon=True).start()
         if source is not None and boot.stdin == "pipe":
-            Feeder(source, machine.keys)
+            Feeder(source, machine.keys, self.log.begun)
         elif source is not None and boot.stdin == "tty":
-            Keyboard(source, machine.keys, self.leave)
+            Keyboard(source, machine.keys, self.log.begun, self.leave)
 
     def watch_process(self):
         self.machine.process.wait()

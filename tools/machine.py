@@ -22,6 +22,9 @@ ACCEPT_SECONDS = 30
 # Emulated instructions a second: sets how fast Bochs' devices are against its processor.
 BOCHS_IPS = 20_000_000
 PR_SET_PDEATHSIG = 1
+# Words of Bochs' own log.
+PANIC, SHUTDOWN = ">>PANIC<<", "shutdown requested"
+TRIPLE_FAULT = "exception with no resolution"
 
 BOCHSRC = """\
 plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1
@@ -36,7 +39,7 @@ boot: cdrom
 com1: enabled=1, {com1}
 com2: enabled=1, mode=file, dev=/proc/self/fd/{com2}
 com3: enabled=1, mode=file, dev=/proc/self/fd/{com3}
-log: {log}
+log: /proc/self/fd/{log}
 panic: action=fatal
 error: action=report
 info: action=ignore
@@ -126,8 +129,9 @@ class BochsMachine(Machine):
     def __init__(self, config, iso, folder):
         super().__init__(folder)
         program = bochs.provide(config.bochs_folder)
-        self.log = os.path.join(folder, "bochs.log")
-        listener, com1, child_fds = None, None, []
+        self.messages = []
+        log, child_log = os.pipe()
+        listener, com1, child_fds = None, None, [child_log]
         if config.stdin == "null":
             self.com1, child = os.pipe()
             self.keys = None
@@ -141,8 +145,9 @@ class BochsMachine(Machine):
             file.write(BOCHSRC.format(
                 mem=config.mem, share=program.share, cpu=config.bochs_cpu, smp=config.smp,
                 ips=BOCHS_IPS, sync="slowdown" if config.stdin == "tty" else "none", iso=iso,
-                com1=com1, com2=self.child_com2, com3=self.child_com3, log=self.log))
+                com1=com1, com2=self.child_com2, com3=self.child_com3, log=child_log))
         self.start_on_terminal(program, settings, child_fds)
+        threading.Thread(target=self.watch, args=(log,), daemon=True).start()
         if listener:
             self.accept(listener)
 
@@ -184,12 +189,17 @@ class BochsMachine(Machine):
 
     def complaint(self):
         """The reason for which Bochs gave up, or an empty text."""
-        try:
-            with open(self.log, encoding="utf-8", errors="replace") as file:
-                panics = [line.split(">>PANIC<<")[1].strip() for line in file if ">>PANIC<<" in line]
-        except OSError:
-            return ""
-        return "; ".join(text for text in panics if "shutdown requested" not in text)
+        return "; ".join(self.messages)
+
+    def watch(self, log):
+        """Reads Bochs' own messages. After a triple fault it would hang for ever."""
+        with open(log, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if TRIPLE_FAULT in line:
+                    self.messages.append("triple fault")
+                    self.process.kill()
+                elif PANIC in line and SHUTDOWN not in line:
+                    self.messages.append(line.split(PANIC)[1].strip())
 
 
 MACHINES = {"qemu": Qemu, "bochs": BochsMachine}

@@ -59,14 +59,19 @@ class Pump(threading.Thread):
 
 
 class LogReader:
-    """The kernel log: copies it to a file, if there is one, and keeps its last lines."""
+    """The kernel log: copies it to a file, if there is one, and keeps its last lines.
+
+    The first of it means that the kernel has set up the serial ports: input sent before is lost.
+    """
 
     def __init__(self, fd):
         self.fd = fd
+        self.begun = threading.Event()
         self.lines = collections.deque(maxlen=LOG_LINES_KEPT)
         self.rest = b""
 
     def __call__(self, data):
+        self.begun.set()
         *lines, self.rest = (self.rest + data).split(b"\n")
         self.lines.extend(line.rstrip(b"\r").decode("utf-8", "replace") for line in lines)
         if self.fd is not None:
@@ -79,12 +84,13 @@ class LogReader:
 class Feeder(threading.Thread):
     """Gives the host's standard input to COM1 as the kernel's stdin=pipe expects it."""
 
-    def __init__(self, fd, port):
+    def __init__(self, fd, port, ready):
         super().__init__(daemon=True)
-        self.fd, self.port = fd, port
+        self.fd, self.port, self.ready = fd, port, ready
         self.start()
 
     def run(self):
+        self.ready.wait()
         try:
             while data := os.read(self.fd, CHUNK):
                 write_all(self.port, data.replace(DLE, DLE + DLE))
@@ -99,16 +105,18 @@ class Feeder(threading.Thread):
 class Keyboard(threading.Thread):
     """Gives the keys of a terminal in raw mode to COM1; Ctrl-A X calls leave."""
 
-    def __init__(self, fd, port, leave):
+    def __init__(self, fd, port, ready, leave):
         super().__init__(daemon=True)
-        self.fd, self.port, self.leave = fd, port, leave
+        self.fd, self.port, self.ready, self.leave = fd, port, ready, leave
         self.escaped = False
         self.start()
 
     def run(self):
         try:
             while data := os.read(self.fd, CHUNK):
-                write_all(self.port, self.keys(data))
+                keys = self.keys(data)
+                self.ready.wait()
+                write_all(self.port, keys)
         except OSError:
             pass
         self.leave()

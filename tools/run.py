@@ -213,16 +213,12 @@ def on_signal(signum, _frame):
 
 
 def reserve_standard_streams():
-    """Opens a closed stdin, stdout or stderr on /dev/null, so that no other file gets its number;
-    returns True if stdin was closed."""
-    closed = []
+    """Opens a closed stdin, stdout or stderr on /dev/null: no other file may get its number."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
-            closed.append(fd)
             os.open(os.devnull, os.O_RDWR)
-    return closed
 
 
 def main(arguments):
