@@ -190,6 +190,15 @@ static void bad_kernel_access(const struct regs *regs, u64 address)
 		   error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address, error);
 }
 
+/*
+ * User code whose instruction touched a present page with supervisor rights: a far return or IRET in QEMU 7.2,
+ * which SMAP then refuses. No mapping would make it succeed.
+ */
+static bool implicit_supervisor_access(const struct regs *regs, u64 error)
+{
+	return user_mode(regs) && error & PF_PRESENT && !(error & PF_USER);
+}
+
 void page_fault(struct regs *regs)
 {
 	u64 address = read_cr2(), error = regs->orig_rax, fixup = 0;
@@ -203,7 +212,8 @@ void page_fault(struct regs *regs)
 	this_cpu->page_faults++;
 	if (!this_cpu->preempt_count) {
 		irq_enable();
-		result = mm_fault(current->mm, address, error);
+		if (!implicit_supervisor_access(regs, error))
+			result = mm_fault(current->mm, address, error);
 		if (result && user_mode(regs))
 			bad_user_access(regs, address, result);
 		irq_disable();

@@ -107,6 +107,7 @@ struct stat {
 	s64 unused[3];
 };
 
+#define S_IFMT 0170000
 #define S_IFIFO 0010000
 #define S_IFCHR 0020000
 #define S_IFDIR 0040000

@@ -16,7 +16,6 @@
 #include "kernel/uaccess.h"
 #include "sched/task.h"
 
-#define S_IFMT 0170000
 #define SEEK_SET 0
 #define SEEK_CUR 1
 #define SEEK_END 2
@@ -79,6 +78,24 @@ static const struct node *find(const char *path)
 static bool is_directory(const struct node *node)
 {
 	return (node->mode & S_IFMT) == S_IFDIR;
+}
+
+/* Why there is nothing at path: -ENOTDIR if something on the way is not a directory. */
+static long not_found(const char *path)
+{
+	char way[PATH_MAX];
+	const struct node *node;
+
+	copy_string(way, path, sizeof(way));
+	for (size_t n = strlen(way); n; n--) {
+		if (way[n] != '/')
+			continue;
+		way[n] = '\0';
+		node = find(way);
+		if (node)
+			return is_directory(node) ? -ENOENT : -ENOTDIR;
+	}
+	return -ENOENT;
 }
 
 static void node_stat(const struct node *node, struct stat *stat)
@@ -190,10 +207,12 @@ static struct file *device_open(const char *path, u32 flags)
 	return NULL;
 }
 
-static long open_error(const struct node *node, u32 flags)
+static long open_error(const char *path, const struct node *node, u32 flags)
 {
+	if (!node && not_found(path) == -ENOENT && flags & O_CREAT)
+		return -EROFS;
 	if (!node)
-		return flags & O_CREAT ? -EROFS : -ENOENT;
+		return not_found(path);
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
 	if (is_directory(node) && ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT))
@@ -210,7 +229,7 @@ struct file *path_open(const char *path, u32 flags, long *error)
 
 	if (file)
 		return file;
-	*error = open_error(node, flags);
+	*error = open_error(path, node, flags);
 	if (*error)
 		return NULL;
 	file = file_create(&initrd_ops, flags, node);
@@ -223,7 +242,7 @@ static long contents_with_mode(const char *path, u32 mode, struct file_data *dat
 	const struct node *node = find(path);
 
 	if (!node)
-		return -ENOENT;
+		return not_found(path);
 	if (is_directory(node) || (node->mode & mode) != mode)
 		return -EACCES;
 	*data = node->data;
@@ -251,7 +270,7 @@ long path_stat(const char *path, struct stat *stat)
 	}
 	device = device_open(path, O_RDWR);
 	if (!device)
-		return -ENOENT;
+		return not_found(path);
 	device->ops->stat(device, stat);
 	file_put(device);
 	return 0;
@@ -279,36 +298,57 @@ static const char *name_inside(const struct node *node, const struct node *direc
 	return name;
 }
 
-/* The file position of a directory is the index of the next node to look at. */
+/* One entry to user memory: its length, 0 if it does not fit, -EFAULT. */
+static long put_entry(u64 buf, size_t room, u64 index, const struct node *node, const char *name)
+{
+	struct dirent64 entry = { .ino = (u64)(node - nodes) + 1, .next = (s64)index + 1 };
+	size_t head = offsetof(struct dirent64, name), n = strlen(name) + 1;
+
+	entry.length = (u16)ALIGN_UP(head + n, 8);
+	entry.type = is_directory(node) ? DT_DIR : DT_REG;
+	if (entry.length > room)
+		return 0;
+	if (copy_to_user(buf, &entry, head) || copy_to_user(buf + head, name, n))
+		return -EFAULT;
+	return entry.length;
+}
+
+/* A directory's file position counts ".", "..", and then all nodes of the image, whose most are elsewhere. */
+static long list_directory(struct file *file, u64 buf, size_t size)
+{
+	const struct node *directory = file->object;
+	size_t done = 0;
+
+	for (; file->position < nnodes + 2; file->position++) {
+		const struct node *node = directory;
+		const char *name = file->position ? ".." : ".";
+		long n;
+
+		if (file->position >= 2) {
+			node = &nodes[file->position - 2];
+			name = name_inside(node, directory);
+		}
+		if (!name)
+			continue;
+		n = put_entry(buf + done, size - done, file->position, node, name);
+		if (n < 0)
+			return n;
+		if (!n)
+			return done ? (long)done : -EINVAL;
+		done += (size_t)n;
+	}
+	return (long)done;
+}
+
 long sys_getdents64(int fd, u64 buf, size_t size)
 {
 	struct file *file = file_get(fd);
-	long done = 0, error = 0;
+	long result = -ENOTDIR;
 
 	if (!file)
 		return -EBADF;
-	if (file->ops != &initrd_ops || !is_directory(file->object))
-		error = -ENOTDIR;
-	for (; !error && file->position < nnodes; file->position++) {
-		const struct node *node = &nodes[file->position];
-		const char *name = name_inside(node, file->object);
-		struct dirent64 entry = { .ino = file->position + 1, .next = (s64)file->position + 1 };
-		size_t head = offsetof(struct dirent64, name), n;
-
-		if (!name)
-			continue;
-		n = strlen(name) + 1;
-		entry.length = (u16)ALIGN_UP(head + n, 8);
-		entry.type = is_directory(node) ? DT_DIR : DT_REG;
-		if ((size_t)done + entry.length > size) {
-			error = done ? 0 : -EINVAL;
-			break;
-		}
-		if (copy_to_user(buf + (u64)done, &entry, head) || copy_to_user(buf + (u64)done + head, name, n))
-			error = -EFAULT;
-		else
-			done += entry.length;
-	}
+	if (file->ops == &initrd_ops && is_directory(file->object))
+		result = list_directory(file, buf, size);
 	file_put(file);
-	return error ? error : done;
+	return result;
 }

@@ -12,17 +12,30 @@
 #define W_OK 2
 #define X_OK 1
 
+static bool descriptor_is_open(int fd)
+{
+	struct file *file = file_get(fd);
+
+	if (file)
+		file_put(file);
+	return file;
+}
+
 /* The user's path, made absolute. Only the working directory serves as start of a relative one. */
 static long get_path(char *path, int dirfd, u64 user_path)
 {
 	char raw[PATH_MAX];
-	long n = string_from_user(raw, user_path, sizeof(raw));
+	struct stat stat;
+	long n = string_from_user(raw, user_path, sizeof(raw)), error;
 
 	if (n < 0)
 		return n;
 	if (n && raw[0] != '/' && dirfd != AT_FDCWD)
-		return -EBADF;
-	return path_normalise(path, current->process->cwd, raw);
+		return descriptor_is_open(dirfd) ? -ENOTDIR : -EBADF;
+	error = path_normalise(path, current->process->cwd, raw);
+	if (!error && n && raw[n - 1] == '/' && !path_stat(path, &stat) && (stat.mode & S_IFMT) != S_IFDIR)
+		return -ENOTDIR;
+	return error;
 }
 
 long sys_openat(int dirfd, u64 user_path, u32 flags)
@@ -76,7 +89,7 @@ long sys_faccessat(int dirfd, u64 user_path, u32 mode)
 		error = path_stat(path, &stat);
 	if (error)
 		return error;
-	if (mode & W_OK && (stat.mode & 0170000) != S_IFCHR)
+	if (mode & W_OK && (stat.mode & S_IFMT) != S_IFCHR)
 		return -EROFS;
 	return mode & X_OK && !(stat.mode & 0111) ? -EACCES : 0;
 }
@@ -96,7 +109,7 @@ long sys_chdir(u64 user_path)
 		error = path_stat(path, &stat);
 	if (error)
 		return error;
-	if ((stat.mode & 0170000) != S_IFDIR)
+	if ((stat.mode & S_IFMT) != S_IFDIR)
 		return -ENOTDIR;
 	memcpy(current->process->cwd, path, sizeof(path));
 	return 0;

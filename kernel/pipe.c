@@ -70,10 +70,11 @@ static long pipe_read(struct file *file, u64 buf, size_t n)
 	}
 	n = MIN(n, filled(pipe));
 	done = move(pipe, pipe->tail, buf, n, false);
-	pipe->tail += done;
+	if (likely(done == n)) /* a bad address takes nothing out, not even what could be copied */
+		pipe->tail += n;
 	mutex_unlock(&pipe->lock);
 	wake_all(&pipe->can_write);
-	return done ? (long)done : -EFAULT;
+	return done == n ? (long)n : -EFAULT;
 }
 
 /* One piece of a write: as much as fits, or all if it is no more than PIPE_BUF. */
@@ -96,11 +97,13 @@ static long write_some(struct pipe *pipe, u64 buf, size_t n, u32 flags)
 		signal_force(SIGPIPE);
 		return -EPIPE;
 	}
-	done = move(pipe, pipe->head, buf, MIN(n, room(pipe)), true);
-	pipe->head += done;
+	n = MIN(n, room(pipe));
+	done = move(pipe, pipe->head, buf, n, true);
+	if (likely(done == n))
+		pipe->head += n;
 	mutex_unlock(&pipe->lock);
 	wake_all(&pipe->can_read);
-	return done ? (long)done : -EFAULT;
+	return done == n ? (long)n : -EFAULT;
 }
 
 static long pipe_write(struct file *file, u64 buf, size_t n)

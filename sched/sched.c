@@ -105,13 +105,6 @@ static inline void put_aside(struct task *prev, bool preempted)
 		prev->on_queue = false;
 }
 
-static inline void switch_to(struct task *prev, struct task *next)
-{
-	next->slice = SLICE_TICKS;
-	if (next != prev)
-		switch_context(prev, next);
-}
-
 static inline void reschedule(bool preempted)
 {
 	struct task *prev = current, *next;
@@ -120,7 +113,11 @@ static inline void reschedule(bool preempted)
 	put_aside(prev, preempted);
 	next = runqueue_take(&this_cpu->self->rq);
 	spin_release(&rq_lock);
-	switch_to(prev, next ? next : this_cpu->idle);
+	if (!next)
+		next = this_cpu->idle;
+	next->slice = SLICE_TICKS;
+	if (next != prev)
+		switch_context(prev, next);
 }
 
 void schedule(void)
@@ -136,21 +133,29 @@ void schedule_preempted(void)
 	reschedule(true);
 }
 
+/* next runs on what is left of the slice, so that a pair that calls each other for ever starves nobody. */
 void schedule_to(struct task *next)
 {
 	u64 flags = irq_save();
 	struct task *prev = current;
-	bool asleep;
+	bool direct;
 
 	spin_acquire(&rq_lock);
-	asleep = !next->on_queue;
+	direct = !next->on_queue && !need_resched();
 	next->state = TASK_RUNNING;
+	if (!next->on_queue && !direct)
+		runqueue_add(&this_cpu->self->rq, next);
 	next->on_queue = true;
 	put_aside(prev, false);
-	if (!asleep) /* something else has woken it: it has its place in the queue */
+	if (direct) {
+		next->slice = prev->slice;
+	} else {
 		next = runqueue_take(&this_cpu->self->rq);
+		next->slice = SLICE_TICKS;
+	}
 	spin_release(&rq_lock);
-	switch_to(prev, next);
+	if (next != prev)
+		switch_context(prev, next);
 	irq_restore(flags);
 }
 
