@@ -1,6 +1,6 @@
 /*
  * printf-style formatting for the log: %d %i %u %x %lx %lx %zu %c %s %p %%, with width, zero padding,
- * left alignment and a precision for %s. No floating point: the kernel has none. Pure code, tested on
+ * left alignment and a precision (a number or *) for %s. No floating point: the kernel has none. Pure code, tested on
  * the host. Divides unsigned only (Bochs 3.1 gets a signed 64-bit division wrong).
  */
 #include "kernel/format.h"
@@ -79,9 +79,13 @@ int format_text_va(char *buf, size_t size, const char *fmt, va_list args_in)
 			*(*fmt == '-' ? &left : &zero) = true;
 		for (; *fmt >= '0' && *fmt <= '9'; fmt++)
 			width = width * 10 + *fmt - '0';
-		if (*fmt == '.')
+		if (fmt[0] == '.' && fmt[1] == '*') {
+			precision = va_arg(args, int);
+			fmt += 2;
+		} else if (*fmt == '.') {
 			for (precision = 0, fmt++; *fmt >= '0' && *fmt <= '9'; fmt++)
 				precision = precision * 10 + *fmt - '0';
+		}
 		for (; *fmt == 'l' || *fmt == 'z'; fmt++)
 			longs++;
 

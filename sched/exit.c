@@ -103,7 +103,8 @@ static void exit_task(void)
 	}
 	task->mm = NULL;
 	process->mm = NULL;
-	mm_put(mm);
+	if (mm) /* the first program's process has none until its exec */
+		mm_put(mm);
 	become_zombie(process);
 	task->process = NULL;
 	die();

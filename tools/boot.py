@@ -22,7 +22,7 @@ from relay import Feeder, Keyboard, LogReader, Pump, write_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
-VERDICT = re.compile(r"power-off: (?:status (\d+)|(panic))$")
+VERDICT = re.compile(r"(?:\[ *[\d.]+\] )?power-off: (?:status (\d+)|(panic))")
 DRAIN_SECONDS = 30
 
 
@@ -153,7 +153,7 @@ class Session:
             raise errors[0]
         if self.user_left:
             return 0, []
-        verdict = next((m for line in reversed(lines) if (m := VERDICT.search(line))), None)
+        verdict = next((m for line in reversed(lines) if (m := VERDICT.fullmatch(line))), None)
         if timed_out and not verdict:
             return TIMED_OUT, [f"Tarry did not end within {self.boot.timeout:g} s"]
         if not verdict:
