@@ -315,6 +315,8 @@ void tty_init(void)
 		mode = MODE_NULL;
 	else if (strcmp(value, "tty"))
 		klog("command line: stdin=%s is not tty, pipe or null; using tty", value);
+	if (mode != MODE_TTY)
+		termios.iflag = termios.oflag = termios.lflag = 0; /* so a program sees that nobody types */
 	stderr_separate = boot_option_is("stderr", "com3");
 	apic_route_isa(COM1_IRQ, VECTOR_COM1);
 	serial_rx_irq(COM1, true);
