@@ -9,6 +9,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/serial.h"
 #include "kernel/string.h"
 #include "sched/task.h"
 
@@ -139,6 +140,7 @@ void panic_regs(const struct regs *regs, const char *fmt, ...)
 static void end_machine(u32 value)
 {
 	irq_disable();
+	serial_drain();
 	outl(0xf4, value);
 	for (const char *c = "Shutdown"; *c; c++)
 		outb(0x8900, (u8)*c);

@@ -14,6 +14,7 @@ enum { DATA, IER, FCR, LCR, MCR, LSR };
 #define MCR_DTR_RTS_OUT2 0x0b
 #define LSR_DATA_READY 0x01
 #define LSR_THR_EMPTY 0x20
+#define LSR_ALL_SENT 0x40
 #define FIFO_SIZE 16
 
 static const u16 base[SERIAL_PORTS] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 };
@@ -45,6 +46,13 @@ void serial_write(enum serial_port port, const char *text, size_t n)
 		for (int room = FIFO_SIZE; room && n; room--, n--)
 			outb(base[port] + DATA, (u8)*text++);
 	}
+}
+
+void serial_drain(void)
+{
+	for (int i = 0; i < SERIAL_PORTS; i++)
+		while (present[i] && !(inb(base[i] + LSR) & LSR_ALL_SENT))
+			cpu_relax();
 }
 
 bool serial_read(enum serial_port port, u8 *byte)

@@ -12,6 +12,9 @@ void serial_init(void);
 /* Sends bytes, waiting for the transmitter. Nothing happens if the port does not exist. Any context. */
 void serial_write(enum serial_port port, const char *text, size_t n);
 
+/* Waits until every port has sent all it was given: before the machine ends. */
+void serial_drain(void);
+
 /* Takes one received byte; false if there is none. */
 bool serial_read(enum serial_port port, u8 *byte);
 

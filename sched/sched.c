@@ -80,8 +80,9 @@ static void switch_context(struct task *prev, struct task *next)
 		save_segments(prev);
 		fpu_switch_out(&prev->fpu);
 	}
-	if (next->process) {
+	if (next->mm) /* not while it exits, or in a kernel thread: any address space will do */
 		mm_switch(next->mm);
+	if (next->process) {
 		load_segments(prev, next);
 		fpu_switch_in(&next->fpu);
 	}

@@ -76,14 +76,22 @@ def kernel_words(text):
     return text
 
 
+def split_program(arguments):
+    """What is ours, and what belongs to --exec: the rest, whatever it looks like, or None."""
+    if "--exec" not in arguments:
+        return arguments, None
+    at = arguments.index("--exec")
+    return arguments[:at], arguments[at + 1:]
+
+
 def parse(arguments):
     """The options; --exec takes everything after it."""
     parser = Parser(prog=PROGRAM, allow_abbrev=False, add_help=False, description=(
         "Builds what is stale and boots Tarry: the tour, then a shell. Without a terminal on "
         "standard input it powers off after the tour."))
     option = parser.add_argument
-    option("--exec", nargs=argparse.REMAINDER, metavar="FILE [ARG...]", dest="program",
-           help="(last) run one static x86-64 Linux program as the only program; its input, "
+    option("--exec", action="store_true", dest="program",
+           help="FILE [ARG...]: (last) run one static x86-64 Linux program as the only program; its input, "
                 "output and exit status become the script's; 125 if Tarry failed")
     option("--file", action="append", default=[], metavar="HOST[:GUEST]",
            help="put a file in the boot image (repeatable)")
@@ -105,7 +113,9 @@ def parse(arguments):
     option("--timeout", type=seconds, default=0, metavar="SECONDS",
            help="give up then, with status 124")
     option("--help", action="help", help="show this and stop")
-    options = parser.parse_args(arguments)
+    own, rest = split_program(arguments)
+    options = parser.parse_args(own)
+    options.program = rest
     check(parser, options)
     return options
 
