@@ -86,12 +86,13 @@ def split_program(arguments):
 
 def parse(arguments):
     """The options; --exec takes everything after it."""
-    parser = Parser(prog=PROGRAM, allow_abbrev=False, add_help=False, description=(
+    parser = Parser(prog=PROGRAM, allow_abbrev=False, add_help=False,
+                    usage=f"{PROGRAM} [OPTIONS] [--exec FILE [ARG...]]", description=(
         "Builds what is stale and boots Tarry: the tour, then a shell. Without a terminal on "
         "standard input it powers off after the tour."))
     option = parser.add_argument
     option("--exec", action="store_true", dest="program",
-           help="FILE [ARG...]: (last) run one static x86-64 Linux program as the only program; its input, "
+           help="FILE [ARG...] (last): run one static x86-64 Linux program as the only program; its input, "
                 "output and exit status become the script's; 125 if Tarry failed")
     option("--file", action="append", default=[], metavar="HOST[:GUEST]",
            help="put a file in the boot image (repeatable)")
