@@ -151,7 +151,7 @@ interrupt:
 	add rsp, 8
 	iretq
 
-; NMI, double fault and machine check come at any instruction, with either GS base. Each has a stack of
+; NMI, double fault, machine check and debug come at any instruction, with either GS base. Each has a stack of
 ; its own in the TSS, whose last quadword holds the address of the CPU's struct cpu.
 interrupt_paranoid:
 	PUSH_REGS
@@ -179,9 +179,33 @@ interrupt_paranoid:
 	add rsp, 8
 	iretq
 
+; The debug exception has a stack of its own too: a user's single step can raise it at the first instruction
+; of syscall_entry, where RSP is still the user's (Bochs does; Intel's manual leaves it open). From user mode
+; it is an exception like all others, so its frame moves to the task's kernel stack.
+stub_debug:
+	push -1
+	push rdi
+	mov edi, 1
+	test byte [rsp + 24], 3		; RDI, error code, RIP, CS
+	jz interrupt_paranoid
+	swapgs
+	mov rdi, rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+%assign slot 6
+%rep 7
+	push qword [rdi + slot * 8]	; SS, RSP, RFLAGS, CS, RIP, error code, RDI
+%assign slot slot - 1
+%endrep
+	swapgs				; as `interrupt` expects it
+	mov edi, 1
+	jmp interrupt
+
 %macro STUB 1
 	align 16
 stub_%1:
+%if %1 == 1
+	jmp stub_debug
+%else
 %if !(%1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21 || %1 == 29 || %1 == 30)
 	push -1				; the CPU pushes no error code for this vector
 %endif
@@ -191,6 +215,7 @@ stub_%1:
 	jmp interrupt_paranoid
 %else
 	jmp interrupt
+%endif
 %endif
 %endmacro
 

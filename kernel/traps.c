@@ -29,6 +29,7 @@ struct gate {
 	u32 offset_high, reserved;
 };
 
+extern void syscall_entry(void);
 extern const u64 interrupt_stubs[NUMBERED_STUBS + 1];
 
 static struct gate idt[256];
@@ -49,6 +50,7 @@ void trap_init(void)
 	for (u32 i = 0; i < NUMBERED_STUBS; i++)
 		set_gate(i, interrupt_stubs[i]);
 	set_gate(VECTOR_SPURIOUS, interrupt_stubs[NUMBERED_STUBS]);
+	idt[EXC_DEBUG].ist = IST_DEBUG;
 	idt[EXC_NMI].ist = IST_NMI;
 	idt[EXC_DOUBLE_FAULT].ist = IST_DOUBLE_FAULT;
 	idt[EXC_MACHINE_CHECK].ist = IST_MACHINE_CHECK;
@@ -119,6 +121,8 @@ static void kernel_exception(u64 vector, struct regs *regs)
 		klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
+	if (vector == EXC_DEBUG && regs->rip == (u64)syscall_entry)
+		return; /* a user's single step of SYSCALL; it goes on when the user does */
 	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK)) {
 		regs->rip = fixup; /* a non-canonical user address */
 		return;
