@@ -104,7 +104,7 @@ def segments():
                                      phdr(flags=PF_R | PF_W, vaddr=BASE + 0x2000)])
     yield "bad-second-kernel", elf([phdr(), phdr(flags=PF_R | PF_W,
                                                  vaddr=0xffffffff80100000)])
-    yield "bad-write-and-execute", elf([phdr(flags=PF_R | PF_W | PF_X)])
+    yield "good-write-and-execute", elf([phdr(flags=PF_R | PF_W | PF_X)])  # as on Linux
     yield "bad-interpreter", elf([phdr(), phdr(kind=PT_INTERP, offset=0x190, vaddr=BASE + 0x190,
                                                filesz=16)])
     yield "bad-interpreter-outside", elf([phdr(), phdr(kind=PT_INTERP, offset=0x100000,
