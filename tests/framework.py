@@ -73,7 +73,7 @@ def command(words, seconds=RUN_SECONDS, **options):
         raise Fail(f"{words[0]} is not there") from error
 
 
-def compile_program(source, name=None, compiler="musl-gcc", flags=("-static",)):
+def compile_program(source, name=None, compiler="musl-gcc", flags=("-static",), libraries=()):
     """Builds an outside program from a C file or text; gives its path. Safe in parallel."""
     os.makedirs(WORK, exist_ok=True)
     if not os.path.exists(source):
@@ -81,7 +81,7 @@ def compile_program(source, name=None, compiler="musl-gcc", flags=("-static",)):
     name = name or os.path.splitext(os.path.basename(source))[0]
     output = os.path.join(WORK, name)
     made = f"{output}.{os.getpid()}.{id(flags):x}"
-    done = command([compiler, "-O1", *flags, "-o", made, source])
+    done = command([compiler, "-O1", *flags, "-o", made, source, *libraries])
     expect(done.returncode == 0, f"{compiler} failed on {source}", done.stderr)
     os.replace(made, output)
     return output

@@ -129,7 +129,8 @@ def source_line():
     """An apt source for the next release, at the mirror that this machine already uses."""
     system = distribution().get("ID", "")
     if system not in NEXT_RELEASE:
-        raise HostError(f"Bochs 3.1 or newer is needed: install it (don't know {system}'s packages)")
+        raise HostError("Bochs 3.1 or newer is needed: install it "
+                        f"(no idea where {system or 'this system'} has it)")
     targets = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(COMPONENT)",
                    "Created-By: Packages"], "ask apt for its mirror").splitlines()
     mirrors = [line.split()[0] for line in targets

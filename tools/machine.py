@@ -103,7 +103,8 @@ class Qemu(Machine):
 
     def command(self, config, iso, com1):
         command = [QEMU, "-accel", "tcg", "-cpu", "max,-mpx", "-smp", str(config.smp),
-                   "-m", str(config.mem), "-display", config.display, "-no-reboot", "-nic", "none", "-boot", "d",
+                   "-m", str(config.mem), "-display", config.display, "-no-reboot",
+                   "-nic", "none", "-boot", "d",
                    "-drive", f"file={iso.replace(',', ',,')},format=raw,media=cdrom,readonly=on",
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
                    "-chardev", f"socket,id=com1,fd={com1}",

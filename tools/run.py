@@ -92,8 +92,8 @@ def parse(arguments):
         "standard input it powers off after the tour."))
     option = parser.add_argument
     option("--exec", action="store_true", dest="program",
-           help="FILE [ARG...] (last): run one static x86-64 Linux program as the only program; its input, "
-                "output and exit status become the script's; 125 if Tarry failed")
+           help="FILE [ARG...] (last): run one static x86-64 Linux program as the only program; "
+                "its input, output and exit status become the script's; 125 if Tarry failed")
     option("--file", action="append", default=[], metavar="HOST[:GUEST]",
            help="put a file in the boot image (repeatable)")
     option("--copies", type=number(1, MAX_COPIES), metavar="N",

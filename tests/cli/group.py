@@ -1,5 +1,6 @@
 """The tests of run-qemu.sh itself, each one a run of the script as a person would type it: what it
-refuses, what it passes on, and which status it ends with. The machine is QEMU unless a test says so.
+refuses, what it passes on, and which status it ends with. The machine is QEMU unless a test says
+otherwise. No test may need the output of another.
 """
 
 import os
