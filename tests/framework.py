@@ -63,9 +63,9 @@ def short(value, limit=300):
 def command(words, seconds=RUN_SECONDS, **options):
     """Runs a host command from the repository; gives the finished process with bytes."""
     options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     try:
-        return subprocess.run(words, cwd=options.pop("cwd", ROOT), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=seconds, **options)
+        return subprocess.run(words, timeout=seconds, **options)
     except subprocess.TimeoutExpired as error:
         raise Fail(f"{words[0]} did not end within {seconds} s\n"
                    f"{excerpt(error.stdout or b'')}\n{excerpt(error.stderr or b'')}") from error

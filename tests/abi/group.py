@@ -5,6 +5,7 @@ Bochs cannot run a program that has a 64-bit signed division.
 
 import os
 import platform
+import re
 
 from boot import Boot, capture
 from framework import (ROOT, Skip, command, compile_program, expect, expect_equal)
@@ -24,10 +25,12 @@ ENVIRONMENT = {"PATH": "/bin:/test", "HOME": "/", "TERM": "linux"}
 
 
 def start_file(compiler, flag):
-    """The full path of a start-up object that a build names (musl-gcc finds none for a PIE)."""
+    """The full path of a start-up object that a build names. It lies beside the compiler's specs:
+    musl-gcc itself would look among glibc's files."""
     if not flag.endswith(".o"):
         return flag
-    return command([compiler, "-print-file-name=" + flag]).stdout.decode().strip()
+    specs = re.search(rb"Reading specs from (.*musl-gcc\.specs)", command([compiler, "-v"]).stderr)
+    return os.path.join(os.path.dirname(specs[1].decode()) if specs else "", flag)
 
 
 def build(source, kind):

@@ -6,21 +6,23 @@ tests/Makefile.inc builds them; a program that crashes, or reports nothing, has 
 import glob
 import os
 import re
+import subprocess
 
 from boot import make
 from framework import BUILD, FAILED, OK, ROOT, SKIPPED, Fail, Outcome, command, excerpt
 
-LINE = re.compile(r"\[\s+(OK|FAILED|SKIPPED|ERROR)\s*\] (\S.*)")
-STATES = {"OK": OK, "FAILED": FAILED, "ERROR": FAILED, "SKIPPED": SKIPPED}
+LINE = re.compile(r"\[\s+(OK|FAILED|SKIPPED)\s*\] (\S.*)")
+STATES = {"OK": OK, "FAILED": FAILED, "SKIPPED": SKIPPED}
+SANITIZER = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error:)", re.MULTILINE)
 SUMMARY = re.compile(r"\d+ test\(s\)|tests: ")
 
 
 def run_program(name):
     """Builds and runs one program; gives an outcome for each of its tests."""
     make("build/host/" + name)
-    done = command([os.path.join(BUILD, "host", name)],
+    done = command([os.path.join(BUILD, "host", name)], stderr=subprocess.STDOUT,
                    env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT"})
-    text = (done.stdout + done.stderr).decode("utf-8", "replace")
+    text = done.stdout.decode("utf-8", "replace")
     results = {}
     for line in text.splitlines():
         match = LINE.fullmatch(line.strip())
@@ -28,8 +30,14 @@ def run_program(name):
             results[match[2]] = STATES[match[1]]
     outcomes = [Outcome(test, state, reason(test, state, text)) for test, state in results.items()]
     if not outcomes or (done.returncode and FAILED not in results.values()):
-        raise Fail(f"{name} ended with status {done.returncode}\n{excerpt(text)}")
+        raise Fail(f"{name} ended with status {done.returncode}\n{crash(text)}")
     return outcomes
+
+
+def crash(text):
+    """What a sanitizer said first, or the output's end."""
+    found = SANITIZER.search(text)
+    return "\n".join(text[found.start():].splitlines()[:12]) if found else excerpt(text)
 
 
 def reason(test, state, text):
@@ -39,9 +47,7 @@ def reason(test, state, text):
     if state != FAILED:
         return ""
     _, _, rest = text.partition(f"[ RUN      ] {test}\n")
-    lines = [line for line in rest.partition("[  FAILED  ]")[0].splitlines() if "[   LINE" in line
-             or not line.startswith("[")]
-    return "not ok\n" + "\n".join(lines[:10])
+    return rest.partition("[  FAILED  ]")[0].replace("[  ERROR   ] --- ", "")[:1000] or "not ok"
 
 
 def tests():
