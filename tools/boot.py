@@ -106,7 +106,7 @@ class Boot:
             try:
                 return session.wait(started)
             finally:
-                machine.stop()
+                session.close()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -144,6 +144,12 @@ class Session:
         seconds = time.monotonic() - started
         status, reasons = self.judge(timed_out, ended)
         return Result(status, self.log.all_lines(), reasons, seconds)
+
+    def close(self):
+        """Ends the machine, and gives its ports back unless a thread hangs in one."""
+        self.machine.stop()
+        if not any(pump.is_alive() for pump in self.pumps):
+            self.machine.close()
 
     def judge(self, timed_out, ended):
         """The exit status and what a person should be told."""

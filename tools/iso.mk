@@ -1,4 +1,4 @@
-# tools/iso.mk - the boot image and the ISO. Included by the top Makefile.
+# tools/iso.mk - the boot image, the ISO and what boots it. Included by the top Makefile.
 #
 # Wants $(BUILD)/tarry.stripped.elf and $(BUILD)/tarry.sym from the kernel's rules, and USER_BINS,
 # USER_TESTS and USER_HOSTILE from user/Makefile.inc. The two lists name what goes into the boot
@@ -8,7 +8,7 @@
 
 ISO_TOOLS := tools/iso.py tools/image.py tools/errors.py
 
-.PHONY: iso test-image FORCE
+.PHONY: iso test-image run gdb test test-boot test-bochs test-abi test-cli FORCE
 iso: $(BUILD)/tarry.iso
 test-image: iso user-tests $(BUILD)/test.list
 
@@ -33,3 +33,21 @@ $(BUILD)/image.cpio: $(BUILD)/image.list $$(USER_BINS) $(ISO_TOOLS)
 
 $(BUILD)/tarry.iso: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym $(BUILD)/image.cpio $(ISO_TOOLS)
 	python3 tools/iso.py $@ $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym $(BUILD)/image.cpio
+
+run:
+	./run-qemu.sh
+
+gdb:
+	./run-qemu.sh --gdb
+
+test:
+	./run-tests.sh
+
+test-boot:
+	./run-tests.sh boot/qemu
+
+test-bochs:
+	./run-tests.sh bochs
+
+test-abi test-cli:
+	./run-tests.sh $(@:test-%=%)/

@@ -30,11 +30,11 @@ BOCHSRC = """\
 plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1
 display_library: term
 megs: {mem}
-romimage: file={share}/BIOS-bochs-latest
-vgaromimage: file={share}/VGABIOS-lgpl-latest
+romimage: file="{share}/BIOS-bochs-latest"
+vgaromimage: file="{share}/VGABIOS-lgpl-latest"
 cpu: model={cpu}, count={smp}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0
 clock: sync={sync}, time0=utc
-ata0-master: type=cdrom, path={iso}, status=inserted
+ata0-master: type=cdrom, path="{iso}", status=inserted
 boot: cdrom
 com1: enabled=1, {com1}
 com2: enabled=1, mode=file, dev=/proc/self/fd/{com2}
@@ -84,6 +84,12 @@ class Machine:
             self.process.kill()
         self.process.wait()
 
+    def close(self):
+        """Gives the host ends back, once nobody reads them any more."""
+        for fd in (self.com2, self.com3):
+            os.close(fd)
+        self.com1_end.close()
+
 
 class Qemu(Machine):
     """QEMU with its software CPU. keys is always there: COM1 is a socket pair."""
@@ -93,7 +99,7 @@ class Qemu(Machine):
         if not shutil.which(QEMU):
             raise HostError(f"{QEMU} is missing: run tools/deps.sh run")
         ours, theirs = socket.socketpair()
-        self.keep.append(ours)
+        self.com1_end = ours
         self.com1 = self.keys = ours.fileno()
         self.messages = os.path.join(folder, "qemu.txt")
         command = self.command(config, iso, theirs.fileno())
@@ -135,7 +141,7 @@ class BochsMachine(Machine):
         listener, com1, child_fds = None, None, [child_log]
         if config.stdin == "null":
             self.com1, child = os.pipe()
-            self.keys = None
+            self.com1_end, self.keys = os.fdopen(self.com1, "rb", 0), None
             child_fds.append(child)
             com1 = f"mode=file, dev=/proc/self/fd/{child}"
         else:
@@ -180,7 +186,7 @@ class BochsMachine(Machine):
                 continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setblocking(True)
-            self.keep.append(connection)
+            self.com1_end = connection
             self.com1 = self.keys = connection.fileno()
             listener.close()
             return
