@@ -84,7 +84,7 @@ def make_rescue(output, stage):
     """Runs grub-mkrescue on stage/root and says in one line what went wrong."""
     command = maker() + ["-o", output, os.path.join(stage, "root"), "--locales=", "--fonts=",
                          "--themes=", f"--install-modules={MODULES}"]
-    env = {**os.environ, "TMPDIR": stage, "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C"}
+    env = {**os.environ, "TMPDIR": stage, "LC_ALL": "C"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
     if done.returncode == 0:
         return

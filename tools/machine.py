@@ -64,7 +64,6 @@ class Machine:
         self.folder = folder
         self.com2, self.child_com2 = os.pipe()
         self.com3, self.child_com3 = os.pipe()
-        self.keep = []
 
     def launch(self, command, child_fds, env=None, **streams):
         """Starts the process in a session of its own: ^C is for us to handle."""
