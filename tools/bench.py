@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""make bench: what Tarry's operations cost, beside their limits and Linux's figures.
+
+Runs user/bench.c where the time stamp counter counts instructions (run-qemu.sh --icount), so the
+figures are exact and the same everywhere. The exit status is 1 if a limit is exceeded. With a C
+file as argument, a freestanding benchmark for Linux, that program is built and run too and its
+output shown as it is. Nothing here may measure time.
+"""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+
+from boot import ROOT, make
+from errors import HostError
+
+PROGRAM = "build/user/bin/bench"
+SECONDS = "120"
+ROW = "bench"
+END_OF_LINUX_BENCH = "# BENCH DONE"
+# Nothing but general registers, at an address of its own: what such a program is built with.
+FREESTANDING = ("-O2 -static -nostdlib -ffreestanding -fno-stack-protector -fno-pic -no-pie "
+                "-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns "
+                "-fcf-protection=none -mgeneral-regs-only -Wl,--build-id=none "
+                "-Wl,-z,noseparate-code -Wl,-Ttext-segment=0x10000000").split()
+
+
+@dataclasses.dataclass
+class Operation:
+    """One row. linux is (lean, default), None where Linux has nothing like it."""
+    name: str
+    text: str
+    limit: int = None
+    linux: tuple = (None, None)
+
+
+# Linux's figures: Debian 12's Linux 6.1 in the same emulator (QEMU TCG, -icount shift=0, one time
+# stamp tick = one instruction), a freestanding program as /init, the minimum of 256 to 2048 rounds
+# less an empty RDTSC pair. "default" is Debian's kernel with mitigations=off; "lean" also has what
+# can be removed on the command line removed (init_on_alloc, PSI, audit, AppArmor, memory cgroups).
+# The boot is from the kernel's first instruction to init's first one, decompression left out.
+OPERATIONS = [
+    Operation("null", "null system call (unknown number)", 60, (196, 210)),
+    Operation("getpid", "getpid", 70, (293, 307)),
+    Operation("switch", "switch by yield, two processes, one way", 200, (1457, 1594)),
+    Operation("ipc", "IPC call and reply, two processes", 350),
+    Operation("pipe", "pipe, one byte there and back, two processes", 1500, (8662, 10008)),
+    Operation("fork", "fork + exit + wait", 25000, (125194, 151570)),
+    Operation("write-fault", "first write to a page", 1200, (5983, 6353)),
+    Operation("boot", "first kernel to first user instruction", 20_000_000, (None, 1_599_190_303)),
+    Operation("yield", "sched_yield, nobody else runnable", None, (778, 792)),
+    Operation("futex", "futex, there and back, two threads", None, (5736, 6627)),
+    Operation("read-fault", "first read of a page", None, (1148, 1251)),
+    Operation("cow-fault", "first write to a page that was read", None, (6398, 6769)),
+    Operation("mprotect", "mprotect to read-only and back", None, (12241, 14836)),
+    Operation("exec", "fork + exec + exit + wait", None, (253859, 341528)),
+]
+
+
+def run_under_icount(program):
+    """Runs it on Tarry; gives its standard output as lines."""
+    words = [os.path.join(ROOT, "run-qemu.sh"), "--icount", "--timeout", SECONDS, "--exec", program]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise HostError(f"{program} ended with status {done.returncode}")
+    return done.stdout.splitlines()
+
+
+def measure():
+    """{operation name: (minimum, median)} in instructions."""
+    make("iso")
+    figures = {}
+    for line in run_under_icount(os.path.join(ROOT, PROGRAM)):
+        words = line.split()
+        if len(words) == 5 and words[0] == ROW:
+            figures[words[1]] = (int(words[2]), int(words[3]))
+    missing = [operation.name for operation in OPERATIONS if operation.name not in figures]
+    if missing:
+        raise HostError(f"no figure for {', '.join(missing)}")
+    return figures
+
+
+def exceeded(operation, figures):
+    """The limit holds for the median, which the minimum cannot hide behind."""
+    return operation.limit is not None and figures[operation.name][1] > operation.limit
+
+
+def number(value):
+    return "-" if value is None else f"{value:,}"
+
+
+def ratio(linux, tarry):
+    return "-" if linux is None else f"{linux / tarry:.1f}"
+
+
+def table(figures):
+    """The lines of the table."""
+    form = "{:45} {:>11} {:>11} {:>11} {:>11} {:>14} {:>6}  {}"
+    yield form.format("instructions for", "min", "median", "limit", "Linux lean", "Linux default",
+                      "ratio", "").rstrip()
+    for operation in OPERATIONS:
+        low, median = figures[operation.name]
+        lean, default = operation.linux
+        yield form.format(operation.text, number(low), number(median), number(operation.limit),
+                          number(lean), number(default), ratio(lean or default, median),
+                          "EXCEEDED" if exceeded(operation, figures) else "").rstrip()
+
+
+def linux_bench(source):
+    """Builds a benchmark written for Linux, runs it unmodified and prints what it says."""
+    with tempfile.TemporaryDirectory(prefix="tarry-bench-") as folder:
+        program = os.path.join(folder, "linux-bench")
+        compiler = os.environ.get("HOST_CC", "gcc")
+        done = subprocess.run([compiler, *FREESTANDING, "-o", program, source])
+        if done.returncode:
+            raise HostError(f"{source}: does not compile")
+        lines = run_under_icount(program)
+    print(f"\n{source}, unmodified:")
+    print("\n".join(lines))
+    if END_OF_LINUX_BENCH not in lines:
+        raise HostError(f"{source} did not run to its end")
+
+
+def main(sources):
+    try:
+        figures = measure()
+        print("\n".join(table(figures)))
+        for source in sources:
+            linux_bench(source)
+    except HostError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.status
+    return int(any(exceeded(operation, figures) for operation in OPERATIONS))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

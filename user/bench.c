@@ -1,0 +1,273 @@
+/*
+ * bench.c - what Tarry's operations cost, for tools/bench.py.
+ *
+ * Prints one line for each operation: "bench NAME minimum median rounds". The figures are differences of two
+ * time stamps less the cost of taking them; they mean something under an emulator whose time stamp counter
+ * counts instructions (run-qemu.sh --icount). Nothing may be printed or allocated while something is timed.
+ */
+#include <lib.h>
+
+#define ROUNDS		512
+#define WARM_UP		64
+#define TOTAL		(WARM_UP + ROUNDS)
+#define UNKNOWN_CALL	500
+#define MMAP_RW		(PROT_READ | PROT_WRITE)
+#define THREAD_FLAGS	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+/* What the two processes of a measurement share. */
+static volatile struct shared {
+	uint64_t stamp;
+	uint32_t last;			/* who ran last */
+	uint32_t word[2];		/* the futexes */
+	uint32_t sample[TOTAL];
+} *shared;
+
+static uint64_t empty_pair;
+
+static inline uint64_t now(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* The shortest call: a number and nothing else, so that what is counted is the kernel. */
+static inline long bare_call(long nr)
+{
+	__asm__ volatile("syscall" : "+a"(nr) : : "rcx", "r11", "memory");
+	return nr;
+}
+
+/* An IPC call with whatever the registers hold as its message, both ways. */
+static inline long bare_ipc(long nr, long pid)
+{
+	__asm__ volatile("syscall" : "+a"(nr) : "D"(pid)
+			 : "rsi", "rdx", "r10", "r8", "r9", "rcx", "r11", "memory");
+	return nr;
+}
+
+static void sort(uint32_t *a, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		uint32_t value = a[i];
+		size_t at = i;
+
+		for (; at && a[at - 1] > value; at--)
+			a[at] = a[at - 1];
+		a[at] = value;
+	}
+}
+
+static void print_row(const char *name, uint64_t minimum, uint64_t median, int rounds)
+{
+	printf("bench %s %lu %lu %d\n", name, minimum, median, rounds);
+}
+
+/* The samples behind the warm-up. */
+static void report(const char *name)
+{
+	uint32_t *samples = (uint32_t *)shared->sample + WARM_UP;
+
+	sort(samples, ROUNDS);
+	print_row(name, samples[0] - empty_pair, samples[ROUNDS / 2] - empty_pair, ROUNDS);
+}
+
+#define TIME(name, prepare, statement, clean_up)					\
+	do {										\
+		for (int round = 0; round < TOTAL; round++) {				\
+			uint64_t start, end;						\
+			prepare;							\
+			start = now();							\
+			statement;							\
+			end = now();							\
+			shared->sample[round] = (uint32_t)(end - start);		\
+			clean_up;							\
+		}									\
+		report(name);								\
+	} while (0)
+
+static void *fresh_pages(size_t n)
+{
+	long address = mmap(NULL, n * PAGE_SIZE, MMAP_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (address < 0) {
+		dprintf(2, "bench: no memory: %s\n", error_text(address));
+		exit(1);
+	}
+	return (void *)address;
+}
+
+static int child(void)
+{
+	long pid = fork();
+
+	if (pid < 0) {
+		dprintf(2, "bench: cannot fork: %s\n", error_text(pid));
+		exit(1);
+	}
+	return (int)pid;
+}
+
+static void measure_empty_pair(void)
+{
+	TIME("empty", , , );
+	empty_pair = shared->sample[WARM_UP];
+}
+
+static void simple_calls(void)
+{
+	TIME("null", , bare_call(UNKNOWN_CALL), );
+	TIME("getpid", , bare_call(SYS_getpid), );
+	TIME("yield", , bare_call(SYS_sched_yield), );
+}
+
+static _Noreturn void yield_for_ever(void)
+{
+	for (;;) {
+		shared->last = 1;
+		shared->stamp = now();
+		bare_call(SYS_sched_yield);
+	}
+}
+
+/* One way: from the other process's stamp right before its call to our return from ours. */
+static void yield_switch(void)
+{
+	int pid = child();
+
+	if (!pid)
+		yield_for_ever();
+	for (int round = 0; round < TOTAL;) {
+		uint64_t end;
+
+		shared->last = 0;
+		bare_call(SYS_sched_yield);
+		end = now();
+		if (shared->last)	/* else nobody ran in between */
+			shared->sample[round++] = (uint32_t)(end - shared->stamp);
+	}
+	kill(pid, SIGKILL);
+	wait4(pid, NULL, 0);
+	report("switch");
+}
+
+static void ipc_round_trip(void)
+{
+	int pid = child();
+
+	if (!pid)
+		for (long caller = 0;;)
+			caller = bare_ipc(TARRY_SYS_IPC_REPLY_WAIT, caller);
+	TIME("ipc", , bare_ipc(TARRY_SYS_IPC_CALL, pid), );
+	kill(pid, SIGKILL);
+	wait4(pid, NULL, 0);
+}
+
+static void pipe_round_trip(void)
+{
+	int there[2], back[2], pid;
+	char byte = 'x';
+
+	pipe(there);
+	pipe(back);
+	pid = child();
+	if (!pid) {
+		close(there[1]);
+		while (read(there[0], &byte, 1) == 1)
+			write(back[1], &byte, 1);
+		exit(0);
+	}
+	close(there[0]);
+	TIME("pipe", , write(there[1], &byte, 1); read(back[0], &byte, 1), );
+	close(there[1]);
+	close(back[0]);
+	close(back[1]);
+	wait4(pid, NULL, 0);
+}
+
+static void hand_over(volatile uint32_t *word)
+{
+	*word = 1;
+	futex((void *)word, FUTEX_WAKE | FUTEX_PRIVATE, 1, NULL);
+}
+
+static void take_over(volatile uint32_t *word)
+{
+	while (!*word)
+		futex((void *)word, FUTEX_WAIT | FUTEX_PRIVATE, 0, NULL);
+	*word = 0;
+}
+
+static int partner(void *rounds)
+{
+	for (long i = (long)rounds; i; i--) {
+		take_over(&shared->word[0]);
+		hand_over(&shared->word[1]);
+	}
+	return 0;
+}
+
+static void futex_round_trip(void)
+{
+	char *stack = fresh_pages(4);
+
+	clone_thread(THREAD_FLAGS, stack + 4 * PAGE_SIZE, NULL, NULL, NULL, partner, (void *)TOTAL);
+	TIME("futex", , hand_over(&shared->word[0]); take_over(&shared->word[1]), );
+}
+
+static void fork_exit_wait(void)
+{
+	int pid;
+
+	TIME("fork", , pid = (int)fork(); if (!pid) exit(0); wait4(pid, NULL, 0), );
+}
+
+static void fork_exec_exit_wait(void)
+{
+	char *argv[] = { "/bin/true", NULL };
+	int pid;
+
+	TIME("exec", , pid = (int)fork();
+	     if (!pid) exit((int)execve(argv[0], argv, argv + 1)); wait4(pid, NULL, 0), );
+}
+
+static void faults(void)
+{
+	char *pages = fresh_pages(TOTAL);
+	volatile char *page = pages;
+
+	TIME("write-fault", , *page = 1, page += PAGE_SIZE);
+	TIME("mprotect", , mprotect(pages, PAGE_SIZE, PROT_READ); mprotect(pages, PAGE_SIZE, MMAP_RW), );
+	munmap(pages, TOTAL * PAGE_SIZE);
+
+	page = pages = fresh_pages(TOTAL);
+	TIME("read-fault", , (void)*page, page += PAGE_SIZE);
+	page = pages;
+	TIME("cow-fault", , *page = 1, page += PAGE_SIZE);
+	munmap(pages, TOTAL * PAGE_SIZE);
+}
+
+int main(void)
+{
+	struct tarry_stats counters;
+	long address = mmap(NULL, sizeof(*shared), MMAP_RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (address < 0 || stats(&counters, sizeof(counters)) < 0) {
+		dprintf(2, "bench: cannot start\n");
+		return 1;
+	}
+	shared = (volatile struct shared *)address;
+	memset((void *)shared, 0, sizeof(*shared));
+	measure_empty_pair();
+	simple_calls();
+	yield_switch();
+	ipc_round_trip();
+	pipe_round_trip();
+	fork_exit_wait();
+	faults();
+	futex_round_trip();
+	fork_exec_exit_wait();
+	print_row("boot", counters.boot_insns, counters.boot_insns, 1);
+	return 0;
+}
