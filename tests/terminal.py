@@ -10,6 +10,7 @@ import time
 from framework import ROOT, Fail, excerpt
 
 WAIT_SECONDS = 40
+END_SECONDS = 10
 
 
 class Terminal:
@@ -26,9 +27,12 @@ class Terminal:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        self.process.terminate()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         os.close(self.master)
         os.close(self.slave)
 
