@@ -9,6 +9,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
@@ -80,7 +81,7 @@ def compile_program(source, name=None, compiler="musl-gcc", flags=("-static",), 
         raise Fail(f"{source} is not there")
     name = name or os.path.splitext(os.path.basename(source))[0]
     output = os.path.join(WORK, name)
-    made = f"{output}.{os.getpid()}.{id(flags):x}"
+    made = f"{output}.{os.getpid()}.{threading.get_ident()}"
     done = command([compiler, "-O1", *flags, "-o", made, source, *libraries])
     expect(done.returncode == 0, f"{compiler} failed on {source}", done.stderr)
     os.replace(made, output)
