@@ -3,17 +3,26 @@ never written down: it is what the same file gives on the Linux host. Only on QE
 Bochs cannot run a program that has a 64-bit signed division.
 """
 
+import dataclasses
+import difflib
 import os
 import platform
 import re
+import tempfile
 
 from boot import Boot, capture
-from framework import (ROOT, Skip, command, compile_program, expect, expect_equal)
+from framework import (ROOT, WORK, Skip, command, compile_program, expect, expect_equal)
 
 SOURCES = os.path.join(ROOT, "tests", "abi")
 SECONDS = 60
-ENDINGS = ["return", "exit", "abort", "null", "divide", "illegal", "execute data", "privileged",
-           "terminate", "stack", "child"]
+ENDINGS = ["return", "abort", "null", "illegal"]
+BOTH = ["musl", "glibc"]
+EXECUTES_ITSELF = {"processes"}        # these need argv[0] to be a path of the host, too
+GUEST_FOLDER = "/data"
+TEXT = b"".join(b"line %d%s\n" % (i, b" and more" * (i % 5)) for i in range(40)) + b"word 42\nno newline"
+FILES = {"text": b"first 17 x\n" + TEXT, "empty": b"", "sub/inner": b"inner file\n",
+         "data": bytes((i * 31 + i // 256) % 256 for i in range(9001))}
+INPUT = bytes((i * 7 + i // 251) % 256 for i in range(20000))
 BUILDS = {
     "musl": ("musl-gcc", ("-static",)),
     "glibc": ("gcc", ("-static",)),
@@ -41,38 +50,76 @@ def build(source, kind):
                            (*flags, "-w"), ("-lm",))
 
 
-def on_tarry(path, *words):
+@dataclasses.dataclass
+class Case:
+    """One program run twice. folder: the files that both sides get, and its path as last argument."""
+    source: str
+    kind: str
+    words: tuple = ()
+    stdin: bytes = None
+    folder: dict = dataclasses.field(default_factory=dict)
+
+
+def on_tarry(case, path):
     """(status, stdout, stderr) of the program on Tarry."""
+    argv = ["/bin/" + os.path.basename(path), *case.words, *([GUEST_FOLDER] if case.folder else [])]
+    files = {f"{GUEST_FOLDER}/{name}": data for name, data in case.folder.items()}
     with open(path, "rb") as file:
-        data = file.read()
-    argv = ["/bin/" + os.path.basename(path), *words]
-    boot = Boot(argv=[word.encode() for word in argv], files={argv[0]: data},
-                cmdline="stderr=com3 log=com2", timeout=SECONDS)
-    result, out, err = capture(boot)
+        files[argv[0]] = file.read()
+    boot = Boot(argv=[word.encode() for word in argv], files=files, timeout=SECONDS,
+                stdin="null" if case.stdin is None else "pipe", cmdline="stderr=com3 log=com2")
+    result, out, err = capture(boot, case.stdin or b"")
     expect(result.status not in (124, 125), f"status {result.status}", *result.reasons, out, err)
     return result.status, out, err
 
 
-def on_linux(path, *words):
+def on_linux(case, path):
     """The same on this machine, with the same arguments and environment."""
     if platform.machine() != "x86_64":
         raise Skip("this host cannot run the program for comparison")
-    argv = ["/bin/" + os.path.basename(path), *words]
-    done = command(argv, executable=path, env=ENVIRONMENT)
+    guest = "/bin/" + os.path.basename(path)
+    argv = [path if case.source in EXECUTES_ITSELF else guest, *case.words]
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        for name, data in case.folder.items():
+            host = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(host), exist_ok=True)
+            with open(host, "wb") as file:
+                file.write(data)
+        argv += [folder] if case.folder else []
+        given = {} if case.stdin is None else {"input": case.stdin}
+        done = command(argv, executable=path, env=ENVIRONMENT, **given)
     status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     return status, done.stdout, done.stderr
 
 
-def same(source, kind, *words):
-    path = build(source, kind)
-    wanted, found = on_linux(path, *words), on_tarry(path, *words)
-    for part, have, want in zip(("status", "stdout", "stderr"), found, wanted):
-        expect_equal(have, want, part)
+def same(case):
+    path = build(case.source, case.kind)
+    wanted, found = on_linux(case, path), on_tarry(case, path)
+    for part, have, want in zip(("stdout", "stderr"), found[1:], wanted[1:]):
+        expect(have == want, f"{part} differs", *difference(have, want))
+    expect_equal(found[0], wanted[0], "status")
+
+
+def difference(have, want):
+    """The lines around the first place where Tarry's output is not Linux's."""
+    lines = [data.decode("utf-8", "replace").splitlines() for data in (want, have)]
+    yield "\n".join(list(difflib.unified_diff(*lines, "Linux", "Tarry", "", "", 1, ""))[:14])
+
+
+def cases():
+    """(name, Case); every case is one boot."""
+    for kind in BUILDS:
+        yield f"hello, {kind}", Case("hello", kind, ("one", "two words", ""))
+    for ending in ENDINGS:
+        yield f"ends: {ending}", Case("ends", "musl", (ending,))
+    for kind in BOTH:
+        yield f"ends: all, {kind}", Case("ends", kind, ("all",))
+        yield f"files, {kind}", Case("files", kind, folder=FILES)
+        yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
+        for source in ("memory", "processes", "threads", "clocks", "floats"):
+            yield f"{source}, {kind}", Case(source, kind)
 
 
 def tests():
-    for kind in BUILDS:
-        yield f"hello, {kind}", lambda kind=kind: same("hello", kind, "one", "two")
-    for ending in ENDINGS:
-        yield f"ends: {ending}", lambda ending=ending: same("ends", "musl", ending)
-    yield "ends: abort, glibc", lambda: same("ends", "glibc", "abort")
+    for name, case in cases():
+        yield name, lambda case=case: same(case)

@@ -34,6 +34,10 @@ int main(int argc, char **argv, char **envp)
 	printf("malloc %u, tls %d, path %s\n", sum, ++counter, getenv("PATH"));
 	printf("page size %ld, random %d, environment %d\n", sysconf(_SC_PAGESIZE),
 	       getauxval(AT_RANDOM) != 0, envp[0] != NULL);
+	for (int i = 0; i < argc; i++)
+		printf("argument %d <%s>\n", i, argv[i]);
+	for (char **e = envp; *e; e++)
+		printf("environment <%s>\n", *e);
 	fprintf(stderr, "on stderr\n");
 	return argc;
 }
