@@ -153,6 +153,12 @@ static void hostile_sizes(void **state)
 		assert_int_equal(walk(archive_size, &entries), -1);
 		make_archive(NULL);
 	}
+	for (u32 back = 0; back < 2; back++) { /* a name that ends inside the header, where a NUL waits */
+		set_field(0, FIELD_NAMESIZE, 0 - back);
+		archive[HEADER_SIZE - 1 - back] = 0;
+		assert_int_equal(walk(archive_size, &entries), -1);
+		make_archive(NULL);
+	}
 	for (u32 delta = 1; delta < 8; delta++) { /* data up to and over the very end */
 		u64 start = archive_size;
 
