@@ -22,23 +22,8 @@
 #define FCW_INIT 0x37f
 #define MXCSR_INIT 0x1f80
 
-static u64 xcr0;
+u32 fpu_xcr0;
 static u32 area_size;
-
-static void xsetbv(u64 value)
-{
-	asm volatile("xsetbv" ::"c"(0), "a"((u32)value), "d"((u32)(value >> 32)));
-}
-
-static void xsave(void *area)
-{
-	asm volatile("xsave64 (%0)" ::"r"(area), "a"((u32)xcr0), "d"(0) : "memory");
-}
-
-static void xrstor(const void *area)
-{
-	asm volatile("xrstor64 (%0)" ::"r"(area), "a"((u32)xcr0), "d"(0) : "memory");
-}
 
 void fpu_init_cpu(void)
 {
@@ -49,10 +34,10 @@ void fpu_init_cpu(void)
 	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE);
 	supported = cpuid(0xd, 0).eax;
-	xcr0 = supported & (XCR0_X87_SSE | XCR0_AVX);
+	fpu_xcr0 = supported & (XCR0_X87_SSE | XCR0_AVX);
 	if ((supported & XCR0_AVX512) == XCR0_AVX512 && cpuid(7, 0).ebx & BIT(16))
-		xcr0 |= XCR0_AVX512;
-	xsetbv(xcr0);
+		fpu_xcr0 |= XCR0_AVX512;
+	xsetbv(fpu_xcr0);
 	area_size = cpuid(0xd, 0).ebx;
 }
 
@@ -78,21 +63,11 @@ void fpu_free(struct fpu *fpu)
 
 void fpu_fork(struct fpu *child)
 {
-	xsave(child->area);
+	xsave64(child->area, fpu_xcr0);
 }
 
 void fpu_reset(struct fpu *fpu)
 {
 	set_initial(fpu->area);
-	xrstor(fpu->area);
-}
-
-void fpu_switch_out(struct fpu *fpu)
-{
-	xsave(fpu->area);
-}
-
-void fpu_switch_in(struct fpu *fpu)
-{
-	xrstor(fpu->area);
+	fpu_switch_in(fpu);
 }

@@ -5,6 +5,7 @@
 #ifndef FPU_FPU_H
 #define FPU_FPU_H
 
+#include "fpu/insn.h"
 #include "kernel/types.h"
 
 /* A task's registers while it does not run. area is NULL for kernel threads, which have none. */
@@ -25,8 +26,17 @@ void fpu_fork(struct fpu *child);
 /* The current task's registers become initial: exec. */
 void fpu_reset(struct fpu *fpu);
 
+extern u32 fpu_xcr0;
+
 /* Interrupts off. */
-void fpu_switch_out(struct fpu *fpu);
-void fpu_switch_in(struct fpu *fpu);
+static inline void fpu_switch_out(struct fpu *fpu)
+{
+	xsave64(fpu->area, fpu_xcr0);
+}
+
+static inline void fpu_switch_in(struct fpu *fpu)
+{
+	asm volatile("xrstor64 (%0)" ::"r"(fpu->area), "a"(fpu_xcr0), "d"(0) : "memory");
+}
 
 #endif

@@ -47,7 +47,7 @@ struct runqueue {
 
 struct tss {
 	u32 reserved0;
-	u64 rsp[3];
+	u64 rsp[3]; /* [0]: top of current's kernel stack, where every entry from user mode starts */
 	u64 reserved1;
 	u64 ist[7];
 	u64 reserved2;
@@ -57,12 +57,11 @@ struct tss {
 struct cpu {
 	struct cpu *self;
 	struct task *current_task;
-	u64 kernel_rsp; /* top of current's kernel stack, where SYSCALL entry starts */
 	u64 user_rsp;	/* scratch of SYSCALL entry */
 	u32 preempt_count;
 	u32 id;
 	u32 apic_id;
-	u32 reserved;
+	u32 slice;	/* ticks that the current task has left */
 	struct task *idle;
 	struct task *dead; /* ended task whose stack the next one frees */
 	struct mm *mm;	   /* whose page tables CR3 holds */

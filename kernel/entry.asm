@@ -60,6 +60,25 @@
 	pop rdi
 %endmacro
 
+; C kept RBX, RBP and R12 to R15, so the short way out of a system call leaves them alone.
+%macro SYSRET_SHORT 0
+	add rsp, REGS_R11
+	POP_CALLER_REGS
+	mov rsp, [rsp + REGS_RSP - REGS_ORIG_RAX]
+	swapgs
+	o64 sysret
+%endmacro
+
+; The end of a system call: result in RAX. One test of the flags word decides whether there is more to do.
+%macro SYSCALL_RETURN 0
+	mov [rsp + REGS_RAX], rax
+	cli
+	mov rcx, [gs:CPU_CURRENT]
+	cmp dword [rcx + TASK_FLAGS], 0
+	jne syscall_entry.work
+	SYSRET_SHORT
+%endmacro
+
 ; ---------------------------------------------------------------------------------------------------
 ; SYSCALL (manual, volume 2: RCX = return address, R11 = RFLAGS; RSP is still the user's; interrupts,
 ; TF, DF, NT and AC are off through the flag mask). Number in RAX, arguments in RDI RSI RDX R10 R8 R9.
@@ -81,36 +100,24 @@ syscall_entry:
 	jae .own_call
 	mov rcx, r10			; C passes the fourth argument in RCX
 	call [syscall_table + rax * 8]
-.done:	mov [rsp + REGS_RAX], rax
-
-	; C kept RBX, RBP and R12 to R15, so the short way out leaves them alone.
-.exit:	cli
-	mov rcx, [gs:CPU_CURRENT]
-	cmp dword [rcx + TASK_FLAGS], 0
-	jne .work
-.short:	add rsp, REGS_R11
-	POP_CALLER_REGS
-	mov rsp, [rsp + REGS_RSP - REGS_ORIG_RAX]
-	swapgs
-	o64 sysret
+	SYSCALL_RETURN
 
 	; The frame may have been rewritten (exec, fork, later ptrace and signals): then IRET.
 .work:	mov rdi, rsp
 	call exit_to_user_work
 	test al, al
-	jz .short
-	jmp restore_user
+	jnz restore_user
+	SYSRET_SHORT
 
 .own_call:
 	sub rax, OWN_CALLS_FIRST
 	cmp rax, OWN_CALLS
 	jae .missing
-	mov rcx, r10
-	call [own_syscall_table + rax * 8]
-	jmp .done
+	call [own_syscall_table + rax * 8] ; none takes a fourth argument
+	SYSCALL_RETURN
 .missing:
 	call sys_missing_beyond
-	jmp .done
+	SYSCALL_RETURN
 
 ; ---------------------------------------------------------------------------------------------------
 ; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every

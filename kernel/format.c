@@ -113,7 +113,7 @@ int format_text_va(char *buf, size_t size, const char *fmt, va_list args_in)
 			int n = 0;
 			if (!text)
 				text = "(null)";
-			while (text[n] && (precision < 0 || n < precision))
+			while ((precision < 0 || n < precision) && text[n])
 				n++;
 			put_padded(&s, text, n, width, left, ' ');
 			break;

@@ -3,25 +3,29 @@
  * in one system call. The message is five registers (RSI RDX R10 R8 R9), copied from one task's saved
  * registers to the other's; the CPU goes straight from caller to server and back, past the run queue.
  *
- * A caller is in the server's list of callers from its call until the server has taken the message, then the
- * server's debtor until the reply. ipc_lock covers all of it.
+ * task_lock covers all of it, for the partner is looked up by tid under it. A task's phase says where it is:
+ * a caller is CALLING (in the server's list) until the server takes its message, then AWAITING the reply of its
+ * partner; a server without a caller is WAITING; DONE means that the answer, ipc.result, has come.
  */
 #include "kernel/errno.h"
-#include "kernel/ipc.h"
 #include "kernel/insn.h"
+#include "kernel/ipc.h"
 #include "kernel/syscall.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 
-enum ipc_phase {
-	IPC_NONE,
-	IPC_CALLING,  /* waits for partner to take the message; in its callers */
-	IPC_AWAITING, /* partner has the message and owes the reply; in its debts */
-	IPC_WAITING,  /* a server without a caller */
-	IPC_DONE,     /* the answer (message or error in ipc.result) has come */
-};
+enum ipc_phase { IPC_NONE, IPC_CALLING, IPC_AWAITING, IPC_WAITING, IPC_DONE };
 
-static struct spinlock ipc_lock;
+static void ipc_lock(void)
+{
+	irq_disable();
+	spin_acquire(&task_lock);
+}
+
+static void ipc_unlock(void)
+{
+	spin_release(&task_lock);
+}
 
 static void copy_message(const struct task *from, const struct task *to)
 {
@@ -35,147 +39,159 @@ static void copy_message(const struct task *from, const struct task *to)
 	dst->r9 = src->r9;
 }
 
-/* The message moves to the server, which owes the reply from now on. */
+/* The server has the caller's message and owes it a reply. */
 static void take_call(struct task *server, struct task *caller)
 {
 	copy_message(caller, server);
 	server->ipc.result = caller->tid;
-	list_del(&caller->ipc.link);
-	list_add_before(&caller->ipc.link, &server->ipc.debts);
+	caller->ipc.partner = server;
 	caller->ipc.phase = IPC_AWAITING;
 }
 
-/* With ipc_lock: the caller's wait is over. */
-static void finish_call(struct task *caller, long result)
+/* The task's wait is over. */
+static void finish(struct task *task, long result)
 {
-	list_del(&caller->ipc.link);
-	caller->ipc.phase = IPC_DONE;
-	caller->ipc.result = result;
+	task->ipc.phase = IPC_DONE;
+	task->ipc.result = result;
 }
 
-/*
- * Sleeps until the phase is IPC_DONE, first giving the CPU to next if there is one. Called with ipc_lock held
- * and interrupts off (flags are those of before); returns without. -EINTR if killed.
- */
-static long sleep_until_done(struct task *next, u64 flags)
+/* A killed task stops waiting: nobody may find it in a list or answer it afterwards. */
+static void give_up(struct task *task)
+{
+	ipc_lock();
+	if (task->ipc.phase != IPC_DONE) {
+		list_del(&task->ipc.link);
+		finish(task, -EINTR);
+	}
+	ipc_unlock();
+	irq_enable();
+}
+
+static __attribute__((noinline)) void wait_slowly(void)
 {
 	struct task *task = current;
 
-	task->state = TASK_SLEEPING;
-	spin_release(&ipc_lock);
-	preempt_enable_no_resched();
-	if (next)
-		schedule_to(next);
 	while (task->ipc.phase != IPC_DONE) {
-		if (task_killed()) {
-			irq_restore(flags);
-			flags = spin_lock_irq(&ipc_lock);
-			if (task->ipc.phase != IPC_DONE) {
-				list_del(&task->ipc.link);
-				task->ipc.result = -EINTR;
-			}
-			spin_unlock_irq(&ipc_lock, flags);
-			break;
-		}
 		task->state = TASK_SLEEPING;
-		if (task->ipc.phase != IPC_DONE)
+		asm volatile("" ::: "memory"); /* whoever answers sets the phase first, then looks at the state */
+		if (task_killed())
+			give_up(task);
+		else if (task->ipc.phase != IPC_DONE)
 			schedule();
 	}
 	task->state = TASK_RUNNING;
-	task->ipc.phase = IPC_NONE;
-	irq_restore(flags);
-	return task->ipc.result;
 }
 
-/* The task with that tid, or NULL. It can't go away while ipc_lock is held: see ipc_exit. */
-static struct task *find_partner(int tid)
+/*
+ * The task sleeps until its answer is there. Called with the lock, which is let go; next, if any, gets the CPU at
+ * once.
+ */
+static inline long wait_for_answer(struct task *task, struct task *next)
 {
-	struct task *task;
+	long result;
 
-	spin_lock(&task_lock);
-	task = task_find(tid);
-	if (task && task->ipc.ended)
-		task = NULL;
-	spin_unlock(&task_lock);
-	return task;
+	task->state = TASK_SLEEPING;
+	ipc_unlock();
+	if (likely(next != NULL))
+		schedule_to(next);
+	task = current; /* the same: cheaper than keeping it in a register that the switch has to save */
+	if (unlikely(task->ipc.phase != IPC_DONE))
+		wait_slowly();
+	result = task->ipc.result;
+	task->ipc.phase = IPC_NONE;
+	irq_enable();
+	return result;
+}
+
+static long fail(long error)
+{
+	ipc_unlock();
+	irq_enable();
+	return error;
+}
+
+/* The server is not waiting: it will find us in its list, if it ever waits again. */
+static __attribute__((noinline)) long call_busy(struct task *task, struct task *server)
+{
+	if (server->ipc.ended)
+		return fail(-ESRCH);
+	if (server == task)
+		return fail(-EDEADLK);
+	task->ipc.phase = IPC_CALLING;
+	list_add_before(&task->ipc.link, &server->ipc.callers);
+	return wait_for_answer(task, NULL);
 }
 
 long sys_ipc_call(int tid)
 {
 	struct task *task = current, *server;
-	struct task *direct = NULL;
-	u64 flags;
 
-	if (tid == task->tid)
-		return -EDEADLK;
-	flags = spin_lock_irq(&ipc_lock);
-	server = find_partner(tid);
-	if (!server) {
-		spin_unlock_irq(&ipc_lock, flags);
-		return -ESRCH;
-	}
-	task->ipc.phase = IPC_CALLING;
-	list_add_before(&task->ipc.link, &server->ipc.callers);
-	if (server->ipc.phase == IPC_WAITING) {
-		take_call(server, task);
-		server->ipc.phase = IPC_DONE;
-		direct = server;
-	}
-	return sleep_until_done(direct, flags);
+	ipc_lock();
+	server = task_find(tid);
+	if (unlikely(!server))
+		return fail(-ESRCH);
+	if (unlikely(server->ipc.phase != IPC_WAITING))
+		return call_busy(task, server);
+	take_call(server, task);
+	server->ipc.phase = IPC_DONE;
+	return wait_for_answer(task, server);
 }
 
-/* The debtor with that tid that waits for our reply, or NULL. */
-static struct task *find_debt(struct task *server, int tid)
+/* Somebody has called already: take that message, and let the answered caller run when its turn comes. */
+static __attribute__((noinline)) long take_next(struct task *task, struct task *answered)
 {
-	struct task *caller;
+	struct task *caller = list_first(&task->ipc.callers, struct task, ipc.link);
 
-	list_for_each(caller, &server->ipc.debts, ipc.link)
-		if (caller->tid == tid)
-			return caller;
-	return NULL;
+	list_del(&caller->ipc.link);
+	take_call(task, caller);
+	if (answered)
+		task_wake(answered);
+	ipc_unlock();
+	irq_enable();
+	return task->ipc.result;
 }
 
 long sys_ipc_reply_wait(int tid)
 {
 	struct task *task = current, *caller = NULL;
-	u64 flags = spin_lock_irq(&ipc_lock);
 
+	ipc_lock();
+	task->ipc.served = true;
 	if (tid) {
-		caller = find_debt(task, tid);
-		if (!caller) {
-			spin_unlock_irq(&ipc_lock, flags);
-			return -ESRCH;
-		}
+		caller = task_find(tid);
+		if (!caller || caller->ipc.phase != IPC_AWAITING || caller->ipc.partner != task)
+			return fail(-ESRCH);
 		copy_message(task, caller);
-		finish_call(caller, 0);
+		finish(caller, 0);
 	}
-	if (!list_empty(&task->ipc.callers)) {
-		take_call(task, list_first(&task->ipc.callers, struct task, ipc.link));
-		spin_unlock_irq(&ipc_lock, flags);
-		if (caller)
-			task_wake(caller);
-		return task->ipc.result;
-	}
+	if (unlikely(!list_empty(&task->ipc.callers)))
+		return take_next(task, caller);
 	task->ipc.phase = IPC_WAITING;
-	return sleep_until_done(caller, flags);
+	return wait_for_answer(task, caller);
 }
 
-static void fail_all(struct list *callers)
+/* With task_lock: the reply that the caller awaits will not come. */
+static void fail_debt(struct task *caller, void *server)
 {
-	struct task *caller, *next;
-
-	list_for_each_safe(caller, next, callers, ipc.link) {
-		finish_call(caller, -ESRCH);
-		task_wake(caller);
-	}
+	if (caller->ipc.phase != IPC_AWAITING || caller->ipc.partner != server)
+		return;
+	finish(caller, -ESRCH);
+	task_wake(caller);
 }
 
 void ipc_exit(struct task *task)
 {
-	u64 flags = spin_lock_irq(&ipc_lock);
+	struct task *caller, *next;
 
+	ipc_lock();
 	task->ipc.ended = true;
-	fail_all(&task->ipc.callers);
-	fail_all(&task->ipc.debts);
-	spin_unlock_irq(&ipc_lock, flags);
+	if (task->ipc.served)
+		tasks_for_each(fail_debt, task);
+	list_for_each_safe(caller, next, &task->ipc.callers, ipc.link) {
+		list_del(&caller->ipc.link);
+		finish(caller, -ESRCH);
+		task_wake(caller);
+	}
+	ipc_unlock();
+	irq_enable();
 }

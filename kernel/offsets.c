@@ -13,7 +13,8 @@ void offsets(void)
 	OUT(KERNEL_BASE, KERNEL_BASE);
 	OUT(DIRECT_MAP_SLOT, DIRECT_MAP_SLOT);
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
-	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, kernel_rsp));
+	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
+	OUT(CPU_DEAD, offsetof(struct cpu, dead));
 	OUT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
 	OUT(REGS_R11, offsetof(struct regs, r11));
 	OUT(REGS_RAX, offsetof(struct regs, rax));

@@ -8,7 +8,7 @@
 enum { DATA, IER, FCR, LCR, MCR, LSR };
 
 #define IER_RX 0x01
-#define FCR_ENABLE_CLEAR 0x07
+#define FCR_ENABLE_CLEAR 0xc7 /* interrupt at 14 of 16 bytes */
 #define LCR_DLAB 0x80
 #define LCR_8N1 0x03
 #define MCR_DTR_RTS_OUT2 0x0b

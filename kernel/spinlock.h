@@ -12,9 +12,18 @@ struct spinlock {
 	u32 locked;
 };
 
+/* Sets bit 0 of a word, atomically; true if it was clear. Two instructions where it is tested. */
+static inline bool try_set_bit0(u32 *word)
+{
+	bool was_set;
+
+	asm volatile("lock btsl $0, %1" : "=@ccc"(was_set), "+m"(*word)::"memory");
+	return !was_set;
+}
+
 static inline void spin_acquire(struct spinlock *lock)
 {
-	while (unlikely(__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE)))
+	while (unlikely(!try_set_bit0(&lock->locked)))
 		while (__atomic_load_n(&lock->locked, __ATOMIC_RELAXED))
 			cpu_relax();
 }

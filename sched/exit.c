@@ -6,10 +6,8 @@
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/futex.h"
-#include "kernel/insn.h"
 #include "kernel/ipc.h"
 #include "kernel/mm.h"
-#include "kernel/panic.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "sched/exit.h"
@@ -22,18 +20,9 @@
 #define WCONTINUED 8
 #define WAIT_FLAGS_IGNORED 0xe0000000u /* __WALL, __WCLONE, __WNOTHREAD: every child is waited for anyway */
 
-static void die(void)
-{
-	irq_disable();
-	current->state = TASK_DEAD;
-	schedule();
-	panic("a dead task ran");
-}
-
 void task_exit_kthread(void)
 {
-	die();
-	__builtin_unreachable();
+	sched_die();
 }
 
 /* Tells whoever joins this thread (CLONE_CHILD_CLEARTID). */
@@ -99,7 +88,7 @@ static void exit_task(void)
 		/* The process, and with it the address space, may go away any time from here on. */
 		task->mm = NULL;
 		task->process = NULL;
-		die();
+		sched_die();
 	}
 	task->mm = NULL;
 	process->mm = NULL;
@@ -107,8 +96,7 @@ static void exit_task(void)
 		mm_put(mm);
 	become_zombie(process);
 	task->process = NULL;
-	die();
-	__builtin_unreachable();
+	sched_die();
 }
 
 void task_exit_killed(void)

@@ -6,6 +6,7 @@
  */
 #include "kernel/insn.h"
 #include "kernel/mm.h"
+#include "kernel/panic.h"
 #include "kernel/spinlock.h"
 #include "sched/runqueue.h"
 #include "sched/sched.h"
@@ -13,6 +14,7 @@
 
 /* switch.asm: saves the callee-saved registers and the stack pointer, loads next's, returns on its stack. */
 void switch_stacks(u64 *save_rsp, u64 load_rsp);
+void free_dead_task(void);
 
 static struct spinlock rq_lock;
 
@@ -30,7 +32,7 @@ u64 sched_switches(void)
  * The data-segment selectors matter only if a program loaded one. The bases a program can change itself only
  * with FSGSBASE; else arch_prctl has noted them in the task.
  */
-static void save_segments(struct task *task)
+static inline void save_segments(struct task *task)
 {
 	asm volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
 		     : "=m"(task->ds), "=m"(task->es), "=m"(task->fs), "=m"(task->gs));
@@ -41,7 +43,7 @@ static void save_segments(struct task *task)
 }
 
 /* Loading a selector changes the base, and GS is the kernel's own at this point: hence the SWAPGS pair. */
-static void load_selectors(const struct task *task)
+static inline void load_selectors(const struct task *task)
 {
 	asm volatile("mov %0, %%ds\n\tmov %1, %%es\n\tmov %2, %%fs\n\t"
 		     "swapgs\n\tmov %3, %%gs\n\tswapgs"
@@ -49,7 +51,7 @@ static void load_selectors(const struct task *task)
 		     : "m"(task->ds), "m"(task->es), "m"(task->fs), "m"(task->gs));
 }
 
-static void load_segments(const struct task *prev, const struct task *next)
+static inline void load_segments(const struct task *prev, const struct task *next)
 {
 	if (unlikely((prev->selectors | next->selectors) != 0))
 		load_selectors(next);
@@ -62,37 +64,46 @@ static void load_segments(const struct task *prev, const struct task *next)
 	}
 }
 
-/* What must wait until the CPU has left the previous task's stack. */
-static void finish_switch(void)
+/* Called by switch_stacks on the new task's stack, after a task has ended. */
+void free_dead_task(void)
 {
 	struct task *dead = this_cpu->dead;
 
-	if (unlikely(dead != NULL)) {
-		this_cpu->dead = NULL;
-		task_free(dead);
-	}
+	this_cpu->dead = NULL;
+	task_free(dead);
 }
 
-static void switch_context(struct task *prev, struct task *next)
+/* What belongs to a user task and not to the CPU: saved when it leaves, loaded when it comes. */
+static inline void save_user_task(struct task *prev)
+{
+	save_segments(prev);
+	fpu_switch_out(&prev->fpu);
+}
+
+static inline void load_user_task(const struct task *prev, struct task *next)
+{
+	load_segments(prev, next);
+	fpu_switch_in(&next->fpu);
+}
+
+/* The rest of a switch. Returns when prev runs again. */
+static inline void change_stacks(struct task *prev, struct task *next)
 {
 	this_cpu->switches++;
-	if (prev->process) {
-		save_segments(prev);
-		fpu_switch_out(&prev->fpu);
-	}
-	if (next->mm) /* not while it exits, or in a kernel thread: any address space will do */
-		mm_switch(next->mm);
-	if (next->process) {
-		load_segments(prev, next);
-		fpu_switch_in(&next->fpu);
-	}
-	if (unlikely(prev->state == TASK_DEAD))
-		this_cpu->dead = prev;
-	this_cpu->kernel_rsp = next->kstack;
-	this_cpu->self->tss.rsp[0] = next->kstack;
+	this_cpu->tss.rsp[0] = next->kstack;
 	this_cpu->current_task = next;
 	switch_stacks(&prev->rsp, next->rsp);
-	finish_switch();
+}
+
+static inline void switch_context(struct task *prev, struct task *next)
+{
+	if (prev->process)
+		save_user_task(prev);
+	if (next->mm) /* not while it exits, or in a kernel thread: any address space will do */
+		mm_switch(next->mm);
+	if (next->process)
+		load_user_task(prev, next);
+	change_stacks(prev, next);
 }
 
 static inline void put_aside(struct task *prev, bool preempted)
@@ -116,17 +127,16 @@ static inline void reschedule(bool preempted)
 	spin_release(&rq_lock);
 	if (!next)
 		next = this_cpu->idle;
-	next->slice = SLICE_TICKS;
+	this_cpu->slice = SLICE_TICKS;
 	if (next != prev)
 		switch_context(prev, next);
 }
 
 void schedule(void)
 {
-	u64 flags = irq_save();
-
+	irq_disable();
 	reschedule(false);
-	irq_restore(flags);
+	irq_enable();
 }
 
 void schedule_preempted(void)
@@ -134,36 +144,49 @@ void schedule_preempted(void)
 	reschedule(true);
 }
 
+/* Something else has woken next, or our time is over: both take their turn. */
+static __attribute__((noinline)) void schedule_queued(struct task *next)
+{
+	if (!next->on_queue) {
+		next->on_queue = true;
+		runqueue_add(&this_cpu->self->rq, next);
+	}
+	spin_release(&rq_lock);
+	reschedule(false);
+}
+
 /* next runs on what is left of the slice, so that a pair that calls each other for ever starves nobody. */
 void schedule_to(struct task *next)
 {
-	u64 flags = irq_save();
 	struct task *prev = current;
-	bool direct;
 
 	spin_acquire(&rq_lock);
-	direct = !next->on_queue && !need_resched();
 	next->state = TASK_RUNNING;
-	if (!next->on_queue && !direct)
-		runqueue_add(&this_cpu->self->rq, next);
-	next->on_queue = true;
-	put_aside(prev, false);
-	if (direct) {
-		next->slice = prev->slice;
-	} else {
-		next = runqueue_take(&this_cpu->self->rq);
-		next->slice = SLICE_TICKS;
+	if (unlikely(next->on_queue || prev->flags & TASK_RESCHED)) {
+		schedule_queued(next);
+		return;
 	}
+	next->on_queue = true;
+	prev->on_queue = false;
 	spin_release(&rq_lock);
-	if (next != prev)
-		switch_context(prev, next);
-	irq_restore(flags);
+	save_user_task(prev);
+	mm_switch(next->mm);
+	load_user_task(prev, next);
+	change_stacks(prev, next);
 }
 
 void sched_first_run(void)
 {
-	finish_switch();
 	irq_enable();
+}
+
+void sched_die(void)
+{
+	irq_disable();
+	current->state = TASK_DEAD;
+	this_cpu->dead = current;
+	schedule();
+	panic("a dead task ran");
 }
 
 void task_wake(struct task *task)
@@ -188,7 +211,7 @@ void sched_tick(void)
 {
 	struct task *task = current;
 
-	if (task->slice && --task->slice)
+	if (this_cpu->slice && --this_cpu->slice)
 		return;
 	if (task != this_cpu->idle && this_cpu->rq.length)
 		task_set_flag(task, TASK_RESCHED);

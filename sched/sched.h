@@ -12,13 +12,20 @@ void sched_init(void);
 
 /*
  * Gives the CPU to the next runnable task. The current one continues later if its state is TASK_RUNNING,
- * else after task_wake. Not with a lock held, not in an interrupt.
+ * else after task_wake. Not with a lock held, not in an interrupt; interrupts are on when it returns.
  */
 void schedule(void);
 /* The same at the end of an interrupt, interrupts off: the current task stays runnable whatever its state. */
 void schedule_preempted(void);
-/* Puts the current task (its state says whether it stays runnable) aside and runs next, a sleeping task, at once. */
+/*
+ * Lays the current user task, which must be TASK_SLEEPING, aside and runs next, another sleeping one, at once; if
+ * next has been woken by something else, or our time is over, they go through the run queue. Interrupts off, before
+ * and after.
+ */
 void schedule_to(struct task *next);
+
+/* The current task leaves for ever. */
+void sched_die(void) __attribute__((noreturn));
 
 /* Makes a sleeping task runnable. Any context. */
 void task_wake(struct task *task);

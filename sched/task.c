@@ -7,12 +7,11 @@
 #include "sched/sched.h"
 #include "sched/task.h"
 
-#define TID_BUCKETS 64
 #define FIRST_TID 2 /* 1 is the kernel's own process, the parent of all */
 
 struct spinlock task_lock;
 
-static struct list buckets[TID_BUCKETS];
+struct task *tid_table[TID_BUCKETS];
 static u32 ntasks;
 static int last_tid = FIRST_TID - 1;
 
@@ -51,10 +50,8 @@ struct task *task_alloc(const char *name)
 		return NULL;
 	}
 	task->state = TASK_SLEEPING;
-	list_init(&task->hash);
 	list_init(&task->sibling);
 	list_init(&task->ipc.callers);
-	list_init(&task->ipc.debts);
 	list_init(&task->ipc.link);
 	copy_string(task->name, name, sizeof(task->name));
 	return task;
@@ -67,43 +64,47 @@ void task_free(struct task *task)
 	kfree(task);
 }
 
-static struct list *bucket(int tid)
+void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg)
 {
-	struct list *head = &buckets[(u32)tid % TID_BUCKETS];
+	for (u32 i = 0; i < TID_BUCKETS; i++)
+		for (struct task *task = tid_table[i]; task; task = task->next_tid)
+			fn(task, arg);
+}
 
-	if (!head->next)
-		list_init(head);
-	return head;
+static void table_add(struct task *task, int tid)
+{
+	struct task **head = &tid_table[(u32)tid % TID_BUCKETS];
+
+	task->tid = tid;
+	task->next_tid = *head;
+	*head = task;
+}
+
+static void table_remove(struct task *task)
+{
+	struct task **at = &tid_table[(u32)task->tid % TID_BUCKETS];
+
+	while (*at != task)
+		at = &(*at)->next_tid;
+	*at = task->next_tid;
 }
 
 void task_register(struct task *task)
 {
-	task->tid = ++last_tid;
-	list_add_after(&task->hash, bucket(task->tid));
+	table_add(task, ++last_tid);
 	ntasks++;
 }
 
 void task_unregister(struct task *task)
 {
-	list_del(&task->hash);
+	table_remove(task);
 	ntasks--;
 }
 
 void task_rename(struct task *task, int tid)
 {
-	list_del(&task->hash);
-	task->tid = tid;
-	list_add_after(&task->hash, bucket(tid));
-}
-
-struct task *task_find(int tid)
-{
-	struct task *task;
-
-	list_for_each(task, bucket(tid), hash)
-		if (task->tid == tid)
-			return task;
-	return NULL;
+	table_remove(task);
+	table_add(task, tid);
 }
 
 u32 tasks_count(void)

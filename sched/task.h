@@ -40,16 +40,18 @@ struct task {
 	struct fpu fpu;
 	struct list queue;	 /* in the run queue */
 	bool on_queue;		 /* runnable or running */
-	u32 slice;		 /* ticks left */
 	int tid;
-	struct list hash, sibling; /* by tid; the process's threads */
+	struct task *next_tid;	   /* in the tid table */
+	struct list sibling;	   /* the process's threads */
 	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */
 	u64 set_child_tid;	   /* user address that gets the tid at the first run, or 0 */
 	struct {
-		u8 phase; /* enum ipc_phase */
-		bool ended;
+		u8 phase;	   /* enum ipc_phase */
+		bool ended;	   /* takes no more calls */
+		bool served;	   /* has been a server */
+		struct task *partner; /* who owes us a reply; good only while we await one */
 		long result;
-		struct list callers, debts, link;
+		struct list callers, link;
 	} ipc;
 	char name[16];
 };
@@ -105,7 +107,20 @@ void task_register(struct task *task);
 void task_unregister(struct task *task);
 void task_rename(struct task *task, int tid);
 /* The task with that tid, or NULL. With task_lock. */
-struct task *task_find(int tid);
+#define TID_BUCKETS 256
+extern struct task *tid_table[TID_BUCKETS];
+
+static inline struct task *task_find(int tid)
+{
+	struct task *task = tid_table[(u32)tid % TID_BUCKETS];
+
+	while (task && task->tid != tid)
+		task = task->next_tid;
+	return task;
+}
+
+/* Calls fn for every user task. With task_lock. */
+void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg);
 /* User tasks now. */
 u32 tasks_count(void);
 

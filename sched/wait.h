@@ -63,7 +63,7 @@ void mutex_lock_slow(struct mutex *mutex);
 
 static inline bool mutex_try(struct mutex *mutex)
 {
-	return !__atomic_exchange_n(&mutex->locked, 1, __ATOMIC_ACQUIRE);
+	return try_set_bit0(&mutex->locked);
 }
 
 static inline void mutex_lock(struct mutex *mutex)
