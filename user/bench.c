@@ -1,24 +1,26 @@
 /*
  * bench.c - what Tarry's operations cost, for tools/bench.py.
  *
- * Prints one line for each operation: "bench NAME minimum median rounds". The figures are differences of two
- * time stamps less the cost of taking them; they mean something under an emulator whose time stamp counter
- * counts instructions (run-qemu.sh --icount). Nothing may be printed or allocated while something is timed.
+ * Prints one line for each operation: "bench NAME minimum median rounds". The figures are
+ * differences of two time stamps less the cost of taking them; they mean something under an
+ * emulator whose time stamp counter counts instructions (run-qemu.sh --icount). Nothing may be
+ * printed or allocated while something is timed.
  */
 #include <lib.h>
 
-#define ROUNDS		512
-#define WARM_UP		64
-#define TOTAL		(WARM_UP + ROUNDS)
-#define UNKNOWN_CALL	500
-#define MMAP_RW		(PROT_READ | PROT_WRITE)
-#define THREAD_FLAGS	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define ROUNDS 512
+#define WARM_UP 64
+#define TOTAL (WARM_UP + ROUNDS)
+#define UNKNOWN_CALL 500
+#define MMAP_RW (PROT_READ | PROT_WRITE)
+#define THREAD_FLAGS \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 /* What the two processes of a measurement share. */
 static volatile struct shared {
 	uint64_t stamp;
-	uint32_t last;			/* who ran last */
-	uint32_t word[2];		/* the futexes */
+	uint32_t last;	  /* who ran last */
+	uint32_t word[2]; /* the futexes */
 	uint32_t sample[TOTAL];
 } *shared;
 
@@ -42,7 +44,9 @@ static inline long bare_call(long nr)
 /* An IPC call with whatever the registers hold as its message, both ways. */
 static inline long bare_ipc(long nr, long pid)
 {
-	__asm__ volatile("syscall" : "+a"(nr) : "D"(pid)
+	__asm__ volatile("syscall"
+			 : "+a"(nr)
+			 : "D"(pid)
 			 : "rsi", "rdx", "r10", "r8", "r9", "rcx", "r11", "memory");
 	return nr;
 }
@@ -73,18 +77,18 @@ static void report(const char *name)
 	print_row(name, samples[0] - empty_pair, samples[ROUNDS / 2] - empty_pair, ROUNDS);
 }
 
-#define TIME(name, prepare, statement, clean_up)					\
-	do {										\
-		for (int round = 0; round < TOTAL; round++) {				\
-			uint64_t start, end;						\
-			prepare;							\
-			start = now();							\
-			statement;							\
-			end = now();							\
-			shared->sample[round] = (uint32_t)(end - start);		\
-			clean_up;							\
-		}									\
-		report(name);								\
+#define TIME(name, prepare, statement, clean_up)                         \
+	do {                                                             \
+		for (int round = 0; round < TOTAL; round++) {            \
+			uint64_t start, end;                             \
+			prepare;                                         \
+			start = now();                                   \
+			statement;                                       \
+			end = now();                                     \
+			shared->sample[round] = (uint32_t)(end - start); \
+			clean_up;                                        \
+		}                                                        \
+		report(name);                                            \
 	} while (0)
 
 static void *fresh_pages(size_t n)
@@ -144,7 +148,7 @@ static void yield_switch(void)
 		shared->last = 0;
 		bare_call(SYS_sched_yield);
 		end = now();
-		if (shared->last)	/* else nobody ran in between */
+		if (shared->last) /* else nobody ran in between */
 			shared->sample[round++] = (uint32_t)(end - shared->stamp);
 	}
 	kill(pid, SIGKILL);
@@ -228,8 +232,8 @@ static void fork_exec_exit_wait(void)
 	char *argv[] = { "/bin/true", NULL };
 	int pid;
 
-	TIME("exec", , pid = (int)fork();
-	     if (!pid) exit((int)execve(argv[0], argv, argv + 1)); wait4(pid, NULL, 0), );
+	TIME("exec", , pid = (int)fork(); if (!pid) exit((int)execve(argv[0], argv, argv + 1));
+	     wait4(pid, NULL, 0), );
 }
 
 static void faults(void)
@@ -238,7 +242,8 @@ static void faults(void)
 	volatile char *page = pages;
 
 	TIME("write-fault", , *page = 1, page += PAGE_SIZE);
-	TIME("mprotect", , mprotect(pages, PAGE_SIZE, PROT_READ); mprotect(pages, PAGE_SIZE, MMAP_RW), );
+	TIME("mprotect", , mprotect(pages, PAGE_SIZE, PROT_READ);
+	     mprotect(pages, PAGE_SIZE, MMAP_RW), );
 	munmap(pages, TOTAL * PAGE_SIZE);
 
 	page = pages = fresh_pages(TOTAL);

@@ -1,6 +1,6 @@
 /*
- * clocks.c - clocks and sleeping. Prints only what must be true anywhere, never a time: upper bounds are loose
- * because the host may be busy.
+ * clocks.c - clocks and sleeping. Prints only what must be true anywhere, never a time: upper
+ * bounds are loose because the host may be busy.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -25,7 +25,8 @@ static void check(const char *what, int64_t start, int64_t least)
 {
 	int64_t took = now(CLOCK_MONOTONIC) - start;
 
-	printf("%s: long enough %d, not for ever %d\n", what, took >= least, took < least + 5000 * MS);
+	printf("%s: long enough %d, not for ever %d\n", what, took >= least,
+	       took < least + 5000 * MS);
 }
 
 static void monotonic(void)
@@ -83,11 +84,13 @@ static void calendar(void)
 	int64_t real = now(CLOCK_REALTIME) / 1000000000;
 
 	gettimeofday(&tv, NULL);
-	printf("time: %d, gettimeofday: %d\n", real - seconds <= 1 && real >= seconds, tv.tv_sec - real <= 1);
+	printf("time: %d, gettimeofday: %d\n", real - seconds <= 1 && real >= seconds,
+	       tv.tv_sec - real <= 1);
 	printf("this century: %d\n", seconds > 1700000000 && seconds < 4000000000);
 	gmtime_r(&seconds, &tm);
 	other = timegm(&tm);
-	printf("round trip: %d, and %s", other == seconds, asctime(gmtime(&(time_t){ 1488326400 })));
+	printf("round trip: %d, and %s", other == seconds,
+	       asctime(gmtime(&(time_t){ 1488326400 })));
 }
 
 int main(void)
@@ -98,6 +101,7 @@ int main(void)
 	sleeping();
 	refused();
 	calendar();
-	printf("resolution: %d\n", clock_getres(CLOCK_MONOTONIC, &resolution) == 0 && resolution.tv_sec == 0);
+	printf("resolution: %d\n",
+	       clock_getres(CLOCK_MONOTONIC, &resolution) == 0 && resolution.tv_sec == 0);
 	return 0;
 }

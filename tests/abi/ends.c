@@ -1,6 +1,7 @@
 /*
- * ends.c - ends in the way that its argument names, so that the status can be compared with what Linux gives
- * for the same program. With "all" it forks once for every way and prints how each child ended.
+ * ends.c - ends in the way that its argument names, so that the status can be compared with what
+ * Linux gives for the same program. With "all" it forks once for every way and prints how each
+ * child ended.
  */
 #include <assert.h>
 #include <signal.h>
@@ -10,12 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const ways[] = { "return", "exit", "_exit", "abort", "assert", "null", "divide", "illegal",
-				    "breakpoint", "execute data", "write code", "privileged", "non-canonical",
-				    "kernel address", "terminate", "kill", "stack", "x87 exception", "child" };
+static const char *const ways[] = { "return",	     "exit",	       "_exit",	     "abort",
+				    "assert",	     "null",	       "divide",     "illegal",
+				    "breakpoint",    "execute data",   "write code", "privileged",
+				    "non-canonical", "kernel address", "terminate",  "kill",
+				    "stack",	     "x87 exception",  "child" };
 
 static volatile int zero;
-static int (*volatile data_as_code)(void) = (int (*)(void))&zero;
+static int (*volatile data_as_code)(void) = (int (*)(void)) & zero;
 
 static void say(void)
 {
@@ -41,7 +44,7 @@ static int end(const char *how)
 	if (!strcmp(how, "return"))
 		return 17;
 	if (!strcmp(how, "exit"))
-		exit(300);		/* only the low byte counts */
+		exit(300); /* only the low byte counts */
 	if (!strcmp(how, "_exit"))
 		_exit(18);
 	if (!strcmp(how, "abort"))

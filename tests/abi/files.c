@@ -1,6 +1,7 @@
 /*
- * files.c - reads the files in the directory that its argument names with everything stdio has: the folder
- * holds text, data (4096 bytes and some), empty, and sub/inner. Paths are not printed: they differ.
+ * files.c - reads the files in the directory that its argument names with everything stdio has: the
+ * folder holds text, data (4096 bytes and some), empty, and sub/inner. Paths are not printed: they
+ * differ.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -54,9 +55,12 @@ static void lines(void)
 
 static void seeking(void)
 {
-	static const struct { long offset; int whence; } moves[] = {
-		{ 0, SEEK_SET }, { 4095, SEEK_SET }, { -5000, SEEK_CUR }, { 3, SEEK_CUR }, { -1, SEEK_END },
-		{ 0, SEEK_END }, { 100, SEEK_END }, { -100000, SEEK_SET }, { 1, 77 } };
+	static const struct {
+		long offset;
+		int whence;
+	} moves[] = { { 0, SEEK_SET },	 { 4095, SEEK_SET },	{ -5000, SEEK_CUR },
+		      { 3, SEEK_CUR },	 { -1, SEEK_END },	{ 0, SEEK_END },
+		      { 100, SEEK_END }, { -100000, SEEK_SET }, { 1, 77 } };
 	FILE *file = fopen(path("data"), "rb");
 	unsigned char buf[64];
 
@@ -80,8 +84,8 @@ static void whole(const char *name)
 	setvbuf(file, NULL, _IOFBF, 1000);
 	n = fread(buf, 1, sizeof(buf), file);
 	fstat(fileno(file), &st);
-	printf("%s: %zu bytes, sum %u, size %ld, regular %d, end %d\n", name, n, checksum(buf, n), (long)st.st_size,
-	       S_ISREG(st.st_mode), feof(file) != 0);
+	printf("%s: %zu bytes, sum %u, size %ld, regular %d, end %d\n", name, n, checksum(buf, n),
+	       (long)st.st_size, S_ISREG(st.st_mode), feof(file) != 0);
 	fclose(file);
 }
 
@@ -99,8 +103,8 @@ static void raw_calls(void)
 
 	printf("readv %zd\n", readv(fd, parts, 2));
 	printf("pread %zd\n", pread(fd, c, 10, 4090));
-	printf("sums %u %u %u, at %ld\n", checksum((void *)a, 5), checksum((void *)b, 7), checksum((void *)c, 10),
-	       (long)lseek(fd, 0, SEEK_CUR));
+	printf("sums %u %u %u, at %ld\n", checksum((void *)a, 5), checksum((void *)b, 7),
+	       checksum((void *)c, 10), (long)lseek(fd, 0, SEEK_CUR));
 	copy = dup(fd);
 	lseek(copy, 100, SEEK_SET);
 	printf("position through dup %ld\n", (long)lseek(fd, 0, SEEK_CUR));

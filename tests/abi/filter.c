@@ -19,8 +19,8 @@ int main(int argc, char **argv)
 		sum = sum * 33 + (unsigned char)c;
 	}
 	fflush(stdout);
-	fprintf(stderr, "%ld bytes, %u lines, sum %u, end %d, error %d\n", total, lines, sum, feof(stdin) != 0,
-		ferror(stdin) != 0);
+	fprintf(stderr, "%ld bytes, %u lines, sum %u, end %d, error %d\n", total, lines, sum,
+		feof(stdin) != 0, ferror(stdin) != 0);
 	fprintf(stderr, "again %zd\n", read(0, &c, 1));
 	return total != 0;
 }

@@ -1,6 +1,7 @@
 /*
- * floats.c - floating point whose output must be the same bit for bit: %a prints every bit. Two processes
- * compute at once, so that a register lost in a switch shows. No x87 function that emulators round differently.
+ * floats.c - floating point whose output must be the same bit for bit: %a prints every bit. Two
+ * processes compute at once, so that a register lost in a switch shows. No x87 function that
+ * emulators round differently.
  */
 #include <fenv.h>
 #include <float.h>
@@ -13,7 +14,8 @@
 
 #define N 24
 
-static volatile double inputs[] = { 0.0, -0.0, 1.0, -1.5, 0.1, 1e-310, 1e300, 12345.678, 0.9999999999, M_PI,
+static volatile double inputs[] = { 0.0,     -0.0,    1.0,	  -1.5,		0.1,
+				    1e-310,  1e300,   12345.678,  0.9999999999, M_PI,
 				    DBL_MIN, DBL_MAX, DBL_EPSILON };
 
 static void functions(void)
@@ -28,7 +30,8 @@ static void functions(void)
 			printf(" %a %a %a %a\n", sin(x), cos(x), atan(x), exp(-a));
 		if (a > 1e-300)
 			printf(" %a %a %a\n", log(a), cbrt(x), pow(a, 0.3));
-		printf(" %a %a %a\n", (double)sqrtf((float)a), (double)((float)x * 1.1f), (double)(float)x);
+		printf(" %a %a %a\n", (double)sqrtf((float)a), (double)((float)x * 1.1f),
+		       (double)(float)x);
 	}
 }
 
@@ -46,7 +49,8 @@ static void special(void)
 	volatile double zero = 0, inf = 1 / zero, nan = zero / zero;
 
 	printf("%f %f %d %d %d\n", inf, -inf, nan != nan, isnan(nan) != 0, nan < inf);
-	printf("%d %d %d\n", signbit(-zero) != 0, fpclassify(1e-310) == FP_SUBNORMAL, inf > DBL_MAX);
+	printf("%d %d %d\n", signbit(-zero) != 0, fpclassify(1e-310) == FP_SUBNORMAL,
+	       inf > DBL_MAX);
 	printf("%d %d %ld\n", (int)-1.9, (int)1.9, lrint(2.5));
 }
 
@@ -58,8 +62,8 @@ static void rounding(void)
 
 	for (int i = 0; i < 4; i++) {
 		fesetround(modes[i]);
-		printf("mode %d: %a %a %La %g\n", fegetround() == modes[i], one / three, -one / three, lone / lthree,
-		       rint(2.5));
+		printf("mode %d: %a %a %La %g\n", fegetround() == modes[i], one / three,
+		       -one / three, lone / lthree, rint(2.5));
 	}
 	fesetround(FE_TONEAREST);
 }
@@ -81,12 +85,14 @@ static void exceptions(void)
 
 static void text(void)
 {
-	static const char *const texts[] = { "0.1", "1e23", "2.2250738585072014e-308", "0x1.8p-3", "-1e-400", "inf",
-					     "123456789012345678901234567890", "4.9e-324" };
+	static const char *const texts[] = {
+		"0.1",	   "1e23", "2.2250738585072014e-308",	     "0x1.8p-3",
+		"-1e-400", "inf",  "123456789012345678901234567890", "4.9e-324"
+	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		printf("%s %a %.17g %e %.3f %G\n", texts[i], strtod(texts[i], NULL), atof(texts[i]), atof(texts[i]),
-		       fmod(atof(texts[i]), 1000), atof(texts[i]));
+		printf("%s %a %.17g %e %.3f %G\n", texts[i], strtod(texts[i], NULL), atof(texts[i]),
+		       atof(texts[i]), fmod(atof(texts[i]), 1000), atof(texts[i]));
 }
 
 static void matrix(void)
@@ -128,7 +134,8 @@ static void chaos(double x)
 	fflush(stdout);
 }
 
-/* Parent and child compute at once, in different rounding modes; the child's line comes by a pipe. */
+/* Parent and child compute at once, in different rounding modes; the child's line comes by
+ * a pipe. */
 static void both_at_once(void)
 {
 	int ends[2];

@@ -1,6 +1,7 @@
 /*
- * memory.c - everything that wants memory: malloc in all sizes, realloc, a big bss, mmap, a deep stack, and a
- * sort. Each block is filled with a pattern of its own and checked before it is given back.
+ * memory.c - everything that wants memory: malloc in all sizes, realloc, a big bss, mmap, a deep
+ * stack, and a sort. Each block is filled with a pattern of its own and checked before it is given
+ * back.
  */
 #include <alloca.h>
 #include <stdint.h>
@@ -44,7 +45,10 @@ static size_t random_size(void)
 
 static void blocks(void)
 {
-	static struct { unsigned char *at; size_t size; } held[BLOCKS];
+	static struct {
+		unsigned char *at;
+		size_t size;
+	} held[BLOCKS];
 	int bad = 0, misaligned = 0;
 
 	for (int round = 0; round < 20000; round++) {
@@ -103,14 +107,18 @@ static void big_bss(void)
 
 static void mappings(void)
 {
-	unsigned char *at = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *again;
+	unsigned char *at = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		      *again;
 	void *end = sbrk(0);
 
 	memset(at, 7, 16 * 4096);
 	munmap(at + 4 * 4096, 4 * 4096);
-	again = mmap(at + 4 * 4096, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	printf("hole: same place %d, clean %d, rest %d %d\n", again == at + 4 * 4096, intact(again, 4 * 4096, 0),
-	       intact(at, 4 * 4096, 7), intact(at + 8 * 4096, 8 * 4096, 7));
+	again = mmap(at + 4 * 4096, 4 * 4096, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	printf("hole: same place %d, clean %d, rest %d %d\n", again == at + 4 * 4096,
+	       intact(again, 4 * 4096, 0), intact(at, 4 * 4096, 7),
+	       intact(at + 8 * 4096, 8 * 4096, 7));
 	printf("mprotect %d\n", mprotect(at, 4096, PROT_READ));
 	printf("mprotect %d\n", mprotect(at, 4096, PROT_READ | PROT_WRITE));
 	at[0] = 8;
@@ -150,7 +158,8 @@ static void sort(void)
 
 static void big_frame(void)
 {
-	unsigned char *frame = alloca(1 << 20);	/* the stack grows by a megabyte at once, top down */
+	unsigned char *frame =
+		alloca(1 << 20); /* the stack grows by a megabyte at once, top down */
 
 	memset(frame, 3, 1 << 20);
 	printf("alloca: %d\n", intact(frame, 1 << 20, 3));

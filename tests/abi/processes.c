@@ -1,6 +1,6 @@
 /*
- * processes.c - fork, wait, pipes, exec: parents and children that talk to each other. argv[0] must be a path
- * that can be executed again; with arguments the program is one of its own children.
+ * processes.c - fork, wait, pipes, exec: parents and children that talk to each other. argv[0] must
+ * be a path that can be executed again; with arguments the program is one of its own children.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -160,7 +160,8 @@ static int as_child(int argc, char **argv)
 	printf("%d arguments:", argc);
 	for (int i = 2; i < argc; i++)
 		printf(" <%s>", argv[i]);
-	printf("\n%s, <%s>, %s\n", getenv("GREETING"), getenv("EMPTY"), getenv("PATH") ? "PATH" : "no PATH");
+	printf("\n%s, <%s>, %s\n", getenv("GREETING"), getenv("EMPTY"),
+	       getenv("PATH") ? "PATH" : "no PATH");
 	return 42;
 }
 
@@ -257,7 +258,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "chain"))
 		return chain(argv);
 	if (argc > 1 && !strcmp(argv[1], "fds"))
-		return 10 * (fcntl(atoi(argv[2]), F_GETFD) >= 0) + (fcntl(atoi(argv[3]), F_GETFD) >= 0);
+		return 10 * (fcntl(atoi(argv[2]), F_GETFD) >= 0) +
+		       (fcntl(atoi(argv[3]), F_GETFD) >= 0);
 	atexit(first_handler);
 	atexit(last_handler);
 	memory_is_private();

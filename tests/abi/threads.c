@@ -1,6 +1,7 @@
 /*
- * threads.c - POSIX threads: create and join, mutexes, conditions, barriers, semaphores, once, keys and
- * thread-local variables. Every result is a sum that a lost wake-up or a shared register would change.
+ * threads.c - POSIX threads: create and join, mutexes, conditions, barriers, semaphores, once, keys
+ * and thread-local variables. Every result is a sum that a lost wake-up or a shared register would
+ * change.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -130,7 +131,10 @@ static void *float_chaos(void *id)
 {
 	double x = 0.1 + (double)(long)id / 100, y = 0.3;
 	long double z = 0.25L + (long)id;
-	union { double d; uint64_t u; } end;
+	union {
+		double d;
+		uint64_t u;
+	} end;
 
 	for (int i = 0; i < 300000; i++) {
 		x = 3.99 * x * (1 - x);
@@ -184,5 +188,5 @@ int main(void)
 	printf("once %d, keys %ld, own %ld\n", once_count, destroyed, own);
 	timed_out();
 	pthread_create(&loser, NULL, forever, NULL);
-	exit(9);		/* with threads still running */
+	exit(9); /* with threads still running */
 }

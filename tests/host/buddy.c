@@ -1,6 +1,6 @@
 /*
- * buddy.c - the page allocator against a model: one byte a page that says who holds it. After every step that
- * matters the free lists are walked and compared with the model page by page.
+ * buddy.c - the page allocator against a model: one byte a page that says who holds it. After every
+ * step that matters the free lists are walked and compared with the model page by page.
  */
 #include "host.h"
 
@@ -47,8 +47,8 @@ static u64 model_free(void)
 }
 
 /*
- * The free lists hold exactly the model's free pages, each once, in aligned blocks. If no two free blocks are
- * buddies of each other, everything that could be merged was.
+ * The free lists hold exactly the model's free pages, each once, in aligned blocks. If no two free
+ * blocks are buddies of each other, everything that could be merged was.
  */
 static void check_lists(void)
 {
@@ -59,7 +59,7 @@ static void check_lists(void)
 	for (u32 order = 0; order < BUDDY_ORDERS; order++) {
 		struct page *page;
 
-		list_for_each(page, &buddy.free[order], link) {
+		list_for_each (page, &buddy.free[order], link) {
 			u64 index = (u64)(page - pages), size = 1ul << order, other = index ^ size;
 
 			assert_int_equal(index % size, 0);
@@ -71,7 +71,8 @@ static void check_lists(void)
 				assert_int_equal(seen[i]++, 0);
 			}
 			if (order + 1 < BUDDY_ORDERS && other + size <= NPAGES)
-				assert_false(pages[other].state == PAGE_FREE && pages[other].order == order);
+				assert_false(pages[other].state == PAGE_FREE &&
+					     pages[other].order == order);
 			total += size;
 		}
 	}
@@ -105,7 +106,8 @@ static void give_back(u32 which)
 	buddy_free(&buddy, block.index, block.order);
 }
 
-/* Fails if a block is handed out twice, out of range or unaligned, or if free pages are counted wrongly. */
+/* Fails if a block is handed out twice, out of range or unaligned, or if free pages are counted
+ * wrongly. */
 static void random_against_model(void **state)
 {
 	struct rng rng = { 20170301 };
@@ -135,7 +137,7 @@ static void count_blocks(u64 count[BUDDY_ORDERS])
 		struct page *page;
 
 		count[order] = 0;
-		list_for_each(page, &buddy.free[order], link)
+		list_for_each (page, &buddy.free[order], link)
 			count[order]++;
 	}
 }
@@ -180,7 +182,8 @@ static void exhaustion(void **state)
 /* Fails if a range is rounded the wrong way or two touching ranges don't become one. */
 static void odd_ranges(void **state)
 {
-	static const u64 ranges[][2] = { { 0, 1 }, { 1, 2 }, { 5, 7 }, { 7, 8 }, { 511, 1537 }, { 4097, 5000 } };
+	static const u64 ranges[][2] = { { 0, 1 }, { 1, 2 },	  { 5, 7 },
+					 { 7, 8 }, { 511, 1537 }, { 4097, 5000 } };
 
 	give(100, 100);
 	assert_int_equal(buddy.free_pages, 0);

@@ -1,6 +1,6 @@
 /*
- * cpio.c - the reader of the boot image. Archives are made here, then cut, damaged and lied about; each is a
- * heap block of exactly its size, so that one byte read too far ends the test.
+ * cpio.c - the reader of the boot image. Archives are made here, then cut, damaged and lied about;
+ * each is a heap block of exactly its size, so that one byte read too far ends the test.
  */
 #include "host.h"
 
@@ -15,8 +15,9 @@ struct member {
 };
 
 static const struct member members[] = {
-	{ "bin", 0040755, "" },		 { "bin/sh", 0100755, "0123456789" },  { "etc/argv", 0100644, "x" },
-	{ "empty", 0100644, "" },	 { "four", 0100644, "abcd" },	       { "a/much/longer/name/here", 0100644, "abc" },
+	{ "bin", 0040755, "" },	       { "bin/sh", 0100755, "0123456789" },
+	{ "etc/argv", 0100644, "x" },  { "empty", 0100644, "" },
+	{ "four", 0100644, "abcd" },   { "a/much/longer/name/here", 0100644, "abc" },
 	{ "Five5", 0100600, "12345" },
 };
 
@@ -67,8 +68,8 @@ static void set_field(u64 offset, u32 index, u32 value)
 }
 
 /*
- * Reads the first size bytes to the end. Every entry must lie inside and the offset must grow. Returns how it
- * ended; *entries is how many were read.
+ * Reads the first size bytes to the end. Every entry must lie inside and the offset must grow.
+ * Returns how it ended; *entries is how many were read.
  */
 static int walk(u64 size, u32 *entries)
 {
@@ -97,7 +98,8 @@ static int walk(u64 size, u32 *entries)
 	return result;
 }
 
-/* Fails if a name, a mode or the data is taken from the wrong place, or capital digits are not read. */
+/* Fails if a name, a mode or the data is taken from the wrong place, or capital digits are not
+ * read. */
 static void good_archive(void **state)
 {
 	struct cpio_entry entry;
@@ -113,7 +115,8 @@ static void good_archive(void **state)
 	assert_int_equal(cpio_next(archive, archive_size, &offset, &entry), 0);
 }
 
-/* Fails if a cut archive is read behind its end, or passes for a whole one when it ends inside a member. */
+/* Fails if a cut archive is read behind its end, or passes for a whole one when it ends inside a
+ * member. */
 static void truncated(void **state)
 {
 	struct cpio_entry entry;
@@ -131,7 +134,9 @@ static void truncated(void **state)
 		while (complete < ARRAY_SIZE(members) && ends[complete + 1] <= size)
 			complete++;
 		/* The padding behind the data of the last member may be missing. */
-		data_end = complete < ARRAY_SIZE(members) ? ends[complete + 1] - (-strlen(members[complete].data) & 3) : ~0ul;
+		data_end = complete < ARRAY_SIZE(members)
+				   ? ends[complete + 1] - (-strlen(members[complete].data) & 3)
+				   : ~0ul;
 		assert_int_equal(entries, complete + (size >= data_end));
 		assert_int_equal(result, size == ends[complete] || size >= data_end ? 0 : -1);
 	}
@@ -140,7 +145,8 @@ static void truncated(void **state)
 /* Fails if a size that does not fit wraps round and points into the archive again. */
 static void hostile_sizes(void **state)
 {
-	static const u32 sizes[] = { 0xffffffff, 0xfffffffe, 0xfffffffc, 0x80000000, 0x7fffffff, ARCHIVE_MAX };
+	static const u32 sizes[] = { 0xffffffff, 0xfffffffe, 0xfffffffc,
+				     0x80000000, 0x7fffffff, ARCHIVE_MAX };
 	u32 entries;
 
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -153,10 +159,12 @@ static void hostile_sizes(void **state)
 		assert_int_equal(walk(archive_size, &entries), -1);
 		make_archive(NULL);
 	}
-	for (u32 back = 0; back < 2; back++) { /* a name that ends inside the header, where a NUL waits */
+	for (u32 back = 0; back < 2;
+	     back++) { /* a name that ends inside the header, where a NUL waits */
 		set_field(0, FIELD_NAMESIZE, 0 - back);
 		archive[HEADER_SIZE - 1 - back] = 0;
 		assert_int_equal(walk(archive_size, &entries), -1);
+		assert_int_equal(entries, 0);
 		make_archive(NULL);
 	}
 	for (u32 delta = 1; delta < 8; delta++) { /* data up to and over the very end */
@@ -203,7 +211,8 @@ static void bad_headers(void **state)
 			}
 }
 
-/* Fails if an empty archive, or an end without trailer, is an error; or if anything behind the trailer counts. */
+/* Fails if an empty archive, or an end without trailer, is an error; or if anything behind the
+ * trailer counts. */
 static void ends(void **state)
 {
 	u64 whole = archive_size;
@@ -231,7 +240,8 @@ static void mutated(void **state)
 		while (changes--) {
 			u8 *at = archive + rng_below(&rng, archive_size);
 
-			*at = rng_below(&rng, 2) ? (u8)digits[rng_below(&rng, sizeof(digits))] : (u8)rng_next(&rng);
+			*at = rng_below(&rng, 2) ? (u8)digits[rng_below(&rng, sizeof(digits))]
+						 : (u8)rng_next(&rng);
 		}
 		fine += !walk(size, &entries);
 		make_archive(NULL);
@@ -242,9 +252,12 @@ static void mutated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(good_archive, make_archive), cmocka_unit_test_setup(truncated, make_archive),
-		cmocka_unit_test_setup(hostile_sizes, make_archive), cmocka_unit_test_setup(names, make_archive),
-		cmocka_unit_test_setup(bad_headers, make_archive), cmocka_unit_test_setup(ends, make_archive),
+		cmocka_unit_test_setup(good_archive, make_archive),
+		cmocka_unit_test_setup(truncated, make_archive),
+		cmocka_unit_test_setup(hostile_sizes, make_archive),
+		cmocka_unit_test_setup(names, make_archive),
+		cmocka_unit_test_setup(bad_headers, make_archive),
+		cmocka_unit_test_setup(ends, make_archive),
 		cmocka_unit_test_setup(mutated, make_archive),
 	};
 

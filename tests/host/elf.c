@@ -1,6 +1,7 @@
 /*
- * elf.c - the reader of ELF headers: good files, every malformed header, truncation at every byte, and random
- * mutations. Files are heap blocks of exactly their size. Whatever is accepted must satisfy check_image.
+ * elf.c - the reader of ELF headers: good files, every malformed header, truncation at every byte,
+ * and random mutations. Files are heap blocks of exactly their size. Whatever is accepted must
+ * satisfy check_image.
  */
 #include "host.h"
 
@@ -20,19 +21,29 @@ struct elf_file {
 static struct elf_file good;
 static struct elf_image image;
 
-/* A static program: headers and read-only data, code, data with bss, a note and the stack's rights. */
+/* A static program: headers and read-only data, code, data with bss, a note and the
+ * stack's rights. */
 static int make_good(void **state)
 {
 	memset(&good, 0, sizeof(good));
 	good.header = (struct elf_header){
-		.ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }, .type = ET_EXEC, .machine = EM_X86_64, .version = 1,
-		.entry = 0x401010, .phoff = sizeof(struct elf_header), .ehsize = sizeof(struct elf_header),
-		.phentsize = sizeof(struct elf_phdr), .phnum = NPHDRS,
+		.ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 },
+		.type = ET_EXEC,
+		.machine = EM_X86_64,
+		.version = 1,
+		.entry = 0x401010,
+		.phoff = sizeof(struct elf_header),
+		.ehsize = sizeof(struct elf_header),
+		.phentsize = sizeof(struct elf_phdr),
+		.phnum = NPHDRS,
 	};
-	good.phdr[0] = (struct elf_phdr){ PT_LOAD, PF_R, 0, 0x400000, 0x400000, 0x800, 0x800, 0x1000 };
+	good.phdr[0] =
+		(struct elf_phdr){ PT_LOAD, PF_R, 0, 0x400000, 0x400000, 0x800, 0x800, 0x1000 };
 	good.phdr[1] = (struct elf_phdr){ 4, PF_R, 0x700, 0x400700, 0x400700, 0x40, 0x40, 4 };
-	good.phdr[2] = (struct elf_phdr){ PT_LOAD, PF_R | PF_X, 0x1000, 0x401000, 0x401000, 0x900, 0x900, 0x1000 };
-	good.phdr[3] = (struct elf_phdr){ PT_LOAD, PF_R | PF_W, 0x2010, 0x402010, 0x402010, 0xff0, 0x5000, 0x1000 };
+	good.phdr[2] = (struct elf_phdr){ PT_LOAD,  PF_R | PF_X, 0x1000, 0x401000,
+					  0x401000, 0x900,	 0x900,	 0x1000 };
+	good.phdr[3] = (struct elf_phdr){ PT_LOAD,  PF_R | PF_W, 0x2010, 0x402010,
+					  0x402010, 0xff0,	 0x5000, 0x1000 };
 	good.phdr[4] = (struct elf_phdr){ 0x6474e551, PF_R | PF_W, 0, 0, 0, 0, 0, 16 };
 	return 0;
 }
@@ -54,12 +65,14 @@ static void check_image(u64 size)
 		assert_true(!i || s->vaddr / PAGE_SIZE > (end - 1) / PAGE_SIZE);
 		assert_int_equal(s->prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC), 0);
 		end = s->vaddr + s->memsz;
-		entry_in_code |= s->prot & PROT_EXEC && image.entry >= s->vaddr && image.entry < end;
+		entry_in_code |=
+			s->prot & PROT_EXEC && image.entry >= s->vaddr && image.entry < end;
 	}
 	assert_int_equal(image.end, end);
 	assert_true(entry_in_code);
 	if (image.phdr)
-		assert_true(image.phdr >= low && image.phdr + (u64)image.phnum * ELF_PHDR_SIZE <= image.end);
+		assert_true(image.phdr >= low &&
+			    image.phdr + (u64)image.phnum * ELF_PHDR_SIZE <= image.end);
 }
 
 /* Parses the first size bytes of the file from an exact heap block. */
@@ -140,11 +153,14 @@ static void wrong_kind(void **state)
 	refused("dynamically linked");
 }
 
-/* Fails if the program headers are read outside the file, for instance by a sum that wraps round. */
+/* Fails if the program headers are read outside the file, for instance by a sum that
+ * wraps round. */
 static void program_headers(void **state)
 {
-	static const u64 outside[] = { FILE_SIZE - NPHDRS * 56 + 1, FILE_SIZE, FILE_SIZE + 1, 1ul << 63,
-				       ~0ul, ~0ul - 56, ~0ul - NPHDRS * 56 + 1 };
+	static const u64 outside[] = {
+		FILE_SIZE - NPHDRS * 56 + 1, FILE_SIZE, FILE_SIZE + 1, 1ul << 63, ~0ul, ~0ul - 56,
+		~0ul - NPHDRS * 56 + 1
+	};
 
 	good.header.phnum = 0;
 	refused("bad program headers");
@@ -221,7 +237,8 @@ static void range_ends(void **state)
 /* Fails if the first jump of a program could go anywhere. */
 static void entry_point(void **state)
 {
-	static const u64 outside[] = { 0, 0x400fff, 0x401900, 0x400000, 0x402010, HIGH, ~0ul, 0xffffffff80000000 };
+	static const u64 outside[] = { 0,	 0x400fff, 0x401900, 0x400000,
+				       0x402010, HIGH,	   ~0ul,     0xffffffff80000000 };
 
 	for (u32 i = 0; i < ARRAY_SIZE(outside); i++) {
 		good.header.entry = outside[i];
@@ -265,7 +282,8 @@ static void many_segments(void **state)
 		*header = good.header;
 		header->phnum = (u16)(2 * n);
 		for (u32 i = 0; i < 2 * n; i++) {
-			struct elf_phdr p = { PT_LOAD, PF_R | PF_X, 0, 0x401000 + i * 0x1000, 0, i % 2, i % 2, 1 };
+			struct elf_phdr p = { PT_LOAD, PF_R | PF_X, 0,	   0x401000 + i * 0x1000,
+					      0,       i % 2,	    i % 2, 1 };
 
 			memcpy(file + header->phoff + i * sizeof(p), &p, sizeof(p));
 		}
@@ -279,7 +297,8 @@ static void many_segments(void **state)
 	free(file);
 }
 
-/* Fails if a byte behind the end of a short file is read, or a part of a segment is missing and nobody says so. */
+/* Fails if a byte behind the end of a short file is read, or a part of a segment is missing and
+ * nobody says so. */
 static void truncated(void **state)
 {
 	for (u64 size = 0; size < sizeof(good); size++)
@@ -290,7 +309,8 @@ static void truncated(void **state)
 /* Fails on any header that slips through all of the above: check_image judges what is accepted. */
 static void mutated(void **state)
 {
-	static const u64 numbers[] = { 0, 1, 0xfff, 0x1000, 1ul << 31, 1ul << 47, 1ul << 63, ~0ul, ~0xffful };
+	static const u64 numbers[] = { 0,	  1,	     0xfff, 0x1000,  1ul << 31,
+				       1ul << 47, 1ul << 63, ~0ul,  ~0xffful };
 	const u64 headers = offsetof(struct elf_file, rest);
 	struct rng rng = { 0x7f454c46 };
 	u32 ok = 0;
@@ -321,11 +341,15 @@ static void mutated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(good_file, make_good),	    cmocka_unit_test_setup(wrong_kind, make_good),
-		cmocka_unit_test_setup(program_headers, make_good), cmocka_unit_test_setup(segments, make_good),
-		cmocka_unit_test_setup(range_ends, make_good),	    cmocka_unit_test_setup(entry_point, make_good),
+		cmocka_unit_test_setup(good_file, make_good),
+		cmocka_unit_test_setup(wrong_kind, make_good),
+		cmocka_unit_test_setup(program_headers, make_good),
+		cmocka_unit_test_setup(segments, make_good),
+		cmocka_unit_test_setup(range_ends, make_good),
+		cmocka_unit_test_setup(entry_point, make_good),
 		cmocka_unit_test_setup(position_independent, make_good),
-		cmocka_unit_test_setup(many_segments, make_good),   cmocka_unit_test_setup(truncated, make_good),
+		cmocka_unit_test_setup(many_segments, make_good),
+		cmocka_unit_test_setup(truncated, make_good),
 		cmocka_unit_test_setup(mutated, make_good),
 	};
 

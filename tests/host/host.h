@@ -1,9 +1,10 @@
 /*
- * host.h - what the host unit tests share: cmocka, repeatable random numbers, and exact-size copies in which
- * the address sanitizer sees every byte read too far.
+ * host.h - what the host unit tests share: cmocka, repeatable random numbers, and exact-size copies
+ * in which the address sanitizer sees every byte read too far.
  *
- * The tests include the kernel's .c files, which then use libc's string functions where those have the same
- * prototype. Only strchr has not; it is renamed. Must not hold anything that one test alone needs.
+ * The tests include the kernel's .c files, which then use libc's string functions where those have
+ * the same prototype. Only strchr has not; it is renamed. Must not hold anything that one test
+ * alone needs.
  */
 #ifndef HOST_H
 #define HOST_H

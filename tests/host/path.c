@@ -1,6 +1,6 @@
 /*
- * path.c - the kernel's path arithmetic: fixed cases, then random paths against a model that works on a stack
- * of components. Results go into buffers of exactly PATH_MAX bytes on the heap.
+ * path.c - the kernel's path arithmetic: fixed cases, then random paths against a model that works
+ * on a stack of components. Results go into buffers of exactly PATH_MAX bytes on the heap.
  */
 #include "host.h"
 
@@ -76,7 +76,8 @@ static void lengths(void **state)
 		if (n > 10 && n < PATH_MAX + 10) {
 			char directory[] = "/12345678";
 
-			assert_int_equal(path_normalise(out, directory, path + 10), n < PATH_MAX ? 0 : -ENAMETOOLONG);
+			assert_int_equal(path_normalise(out, directory, path + 10),
+					 n < PATH_MAX ? 0 : -ENAMETOOLONG);
 		}
 	}
 }
@@ -108,7 +109,9 @@ static bool model(char *text, const char *directory, const char *path)
 /* Fails on any combination of parts that the fixed cases forgot, or on a byte out of bounds. */
 static void random_paths(void **state)
 {
-	static const char *const parts[] = { "/", "/", "/", ".", "..", "a", "bb", "...", "a-long-name-of-30-characters..." };
+	static const char *const parts[] = { "/",  "/",	  "/",
+					     ".",  "..",  "a",
+					     "bb", "...", "a-long-name-of-30-characters..." };
 	struct rng rng = { 424242 };
 
 	for (u32 round = 0; round < 50000; round++) {
@@ -117,7 +120,8 @@ static void random_paths(void **state)
 		long result;
 
 		for (u32 i = 0; i < depth; i++)
-			strcat(directory, rng_below(&rng, 2) ? "/d" : "/a-directory-with-long-name");
+			strcat(directory,
+			       rng_below(&rng, 2) ? "/d" : "/a-directory-with-long-name");
 		for (u32 i = 0; i < nparts && strlen(path) < 350; i++)
 			strcat(path, parts[rng_below(&rng, ARRAY_SIZE(parts))]);
 		result = path_normalise(out, directory, path);

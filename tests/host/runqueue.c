@@ -1,6 +1,6 @@
 /*
- * runqueue.c - the scheduler's queue against a ring of task numbers. The tasks are zeroed structures: nothing
- * here may run one.
+ * runqueue.c - the scheduler's queue against a ring of task numbers. The tasks are zeroed
+ * structures: nothing here may run one.
  */
 #include "host.h"
 

@@ -1,7 +1,7 @@
 /*
- * string.c - the kernel's string functions under other names, against libc's, over sizes, alignments and
- * overlaps. Every comparison covers the bytes around the destination too. Assembly is invisible to the address
- * sanitizer, so overruns are found by those bytes.
+ * string.c - the kernel's string functions under other names, against libc's, over sizes,
+ * alignments and overlaps. Every comparison covers the bytes around the destination too. Assembly
+ * is invisible to the address sanitizer, so overruns are found by those bytes.
  */
 #include "host.h"
 
@@ -57,7 +57,8 @@ static void copy(void **state)
 			for (u32 n = 0; n <= LARGEST; n++) {
 				fill(&rng);
 				memcpy(source, before, ROOM);
-				assert_ptr_equal(kernel_memcpy(mine + 8 + to, source + from, n), mine + 8 + to);
+				assert_ptr_equal(kernel_memcpy(mine + 8 + to, source + from, n),
+						 mine + 8 + to);
 				memcpy(libcs + 8 + to, source + from, n);
 				assert_memory_equal(mine, libcs, ROOM);
 			}
@@ -72,7 +73,9 @@ static void move(void **state)
 		for (u32 to = 0; to < 24; to++)
 			for (u32 n = 0; n <= 100; n++) {
 				fill(&rng);
-				assert_ptr_equal(kernel_memmove(mine + 16 + to, mine + 16 + from, n), mine + 16 + to);
+				assert_ptr_equal(
+					kernel_memmove(mine + 16 + to, mine + 16 + from, n),
+					mine + 16 + to);
 				memmove(libcs + 16 + to, libcs + 16 + from, n);
 				assert_memory_equal(mine, libcs, ROOM);
 			}
@@ -121,7 +124,8 @@ static char *random_text(struct rng *rng)
 	return text;
 }
 
-/* Fails if a function reads behind the end of its string (heap block) or compares signed characters. */
+/* Fails if a function reads behind the end of its string (heap block) or compares signed
+ * characters. */
 static void strings(void **state)
 {
 	struct rng rng = { 5 };
@@ -183,9 +187,9 @@ static void numbers(void **state)
 		u64 value;
 		size_t length;
 	} cases[] = {
-		{ "", 0, 0 },	      { "x", 0, 0 },	{ "-1", 0, 0 },	 { "0", 0, 1 },
-		{ "12 ", 12, 2 },     { "007a", 7, 3 }, { "9:", 9, 1 },	 { "/9", 0, 0 },
-		{ "18446744073709551615", ~0ul, 20 },
+		{ "", 0, 0 },	{ "x", 0, 0 },	  { "-1", 0, 0 },
+		{ "0", 0, 1 },	{ "12 ", 12, 2 }, { "007a", 7, 3 },
+		{ "9:", 9, 1 }, { "/9", 0, 0 },	  { "18446744073709551615", ~0ul, 20 },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -215,9 +219,11 @@ static void whole_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(copy),		       cmocka_unit_test(move),	   cmocka_unit_test(fill_bytes),
-		cmocka_unit_test(compare),	       cmocka_unit_test(strings),  cmocka_unit_test(bounded_without_nul),
-		cmocka_unit_test(copy_text),	       cmocka_unit_test(numbers), cmocka_unit_test(whole_pages),
+		cmocka_unit_test(copy),	       cmocka_unit_test(move),
+		cmocka_unit_test(fill_bytes),  cmocka_unit_test(compare),
+		cmocka_unit_test(strings),     cmocka_unit_test(bounded_without_nul),
+		cmocka_unit_test(copy_text),   cmocka_unit_test(numbers),
+		cmocka_unit_test(whole_pages),
 	};
 
 	return cmocka_run_group_tests_name("string", tests, NULL, NULL);
