@@ -134,7 +134,7 @@ long sys_exit(int code)
 	exit_task();
 }
 
-long sys_wait4(long pid, u64 user_status, u32 options, u64 user_rusage)
+long sys_wait4(int pid, u64 user_status, u32 options, u64 user_rusage)
 {
 	struct process *process = current->process;
 	long result;

@@ -89,13 +89,13 @@ struct list *process_list(void)
 	return &processes;
 }
 
-static bool wanted(const struct process *parent, const struct process *child, long pid)
+static bool wanted(const struct process *parent, const struct process *child, int pid)
 {
 	if (pid > 0)
 		return child->pid == pid;
 	if (pid == 0)
 		return child->pgid == parent->pgid;
-	return pid == -1 || child->pgid == -pid;
+	return pid == -1 || child->pgid == -(long)pid;
 }
 
 bool process_has_zombie(struct process *parent)
@@ -110,7 +110,7 @@ bool process_has_zombie(struct process *parent)
 	return found;
 }
 
-long process_reap(struct process *parent, long pid, int *status)
+long process_reap(struct process *parent, int pid, int *status)
 {
 	struct process *child;
 	long result = -ECHILD;

@@ -38,7 +38,7 @@ void process_add_task(struct process *process, struct task *task);
 struct process *process_find(int pid);
 
 /* Collects one ended child: its pid, 0 if none has ended, -ECHILD. pid as for wait4. With task_lock. */
-long process_reap(struct process *parent, long pid, int *status);
+long process_reap(struct process *parent, int pid, int *status);
 void process_free(struct process *process);
 /* True if process_reap would not return 0. */
 bool process_has_zombie(struct process *parent);
