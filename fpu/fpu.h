@@ -1,42 +1,44 @@
 /*
- * The registers of x87, SSE, AVX and AVX-512, saved and restored at every switch between user tasks. The
- * rest of the kernel knows these calls and nothing of what is behind them.
+ * What the rest of the kernel may ask of fpu/. The order of a task's life: fpu_create, then for each stay on a
+ * CPU fpu_switch_in, any number of fpu_exit_to_user, fpu_switch_out; fpu_exec and fpu_fork in between; fpu_death
+ * and fpu_free at the end.
  */
 #ifndef FPU_FPU_H
 #define FPU_FPU_H
 
-#include "fpu/insn.h"
-#include "kernel/types.h"
+#include "fpu/context.h"
 
-/* A task's registers while it does not run. area is NULL for kernel threads, which have none. */
-struct fpu {
-	void *area;
-};
+/* Boot processor, once, before any task: components, mechanism, policy from the command line. Panics if it can't. */
+void fpu_init(void);
 
-/* Turns the extended registers on; panics on a CPU without XSAVE. */
-void fpu_init_cpu(void);
+/* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
+bool fpu_create(struct fpu_task *task, bool integer_only);
+void fpu_free(struct fpu_task *task);
 
-/* Gives the task registers in their initial state. False when memory is out. */
-bool fpu_alloc(struct fpu *fpu);
-void fpu_free(struct fpu *fpu);
+/* The scheduler, interrupts off, prev and next different. Kernel threads pass through. */
+void fpu_switch_out(struct fpu_task *prev);
+void fpu_switch_in(struct fpu_task *next);
 
-/* The child's registers become those of the current task. */
-void fpu_fork(struct fpu *child);
+/*
+ * The way to user mode, interrupts off, with TASK_NEED_FPU_LOAD set. False: the task's values could not be
+ * loaded; it must be killed.
+ */
+bool fpu_exit_to_user(struct fpu_task *task);
 
-/* The current task's registers become initial: exec. */
-void fpu_reset(struct fpu *fpu);
+/* #NM from user mode, interrupts off. False: the task must be killed. */
+bool fpu_device_not_available(struct fpu_task *task);
 
-extern u32 fpu_xcr0;
+/* The child's values become the running task's. Preemptible. */
+void fpu_fork(struct fpu_task *child);
 
-/* Interrupts off. */
-static inline void fpu_switch_out(struct fpu *fpu)
-{
-	xsave64(fpu->area, fpu_xcr0);
-}
+/* The running task starts a new program: initial values, default PKRU. integer_only: its program says so. */
+bool fpu_exec(struct fpu_task *task, bool integer_only);
 
-static inline void fpu_switch_in(struct fpu *fpu)
-{
-	asm volatile("xrstor64 (%0)" ::"r"(fpu->area), "a"(fpu_xcr0), "d"(0) : "memory");
-}
+/* The running task is about to leave its CPU for ever. Interrupts off. */
+void fpu_death(struct fpu_task *task);
+
+/* Preemption off, and irq_fpu_usable false in interrupts that come meanwhile. Nests. */
+void fpregs_lock(void);
+void fpregs_unlock(void);
 
 #endif

@@ -2,7 +2,6 @@
  * Set-up of one CPU: descriptor tables, the stacks for exceptions that can't trust the current one, the
  * SYSCALL registers, and the protections in CR4. FPU registers are fpu/'s business.
  */
-#include "fpu/fpu.h"
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
@@ -107,7 +106,6 @@ void cpu_init(struct cpu *cpu)
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	idt_load();
 	init_control_registers();
-	fpu_init_cpu();
 }
 
 void cpu_describe(char *buf, size_t size)

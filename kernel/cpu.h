@@ -7,6 +7,7 @@
 #ifndef KERNEL_CPU_H
 #define KERNEL_CPU_H
 
+#include "fpu/context.h"
 #include "kernel/list.h"
 #include "kernel/types.h"
 
@@ -66,6 +67,7 @@ struct cpu {
 	struct task *dead; /* ended task whose stack the next one frees */
 	struct mm *mm;	   /* whose page tables CR3 holds */
 	struct runqueue rq;
+	struct fpu_cpu fpu;
 	u64 switches, ticks, idle_ticks, page_faults;
 	u64 gdt[10];
 	struct tss tss;
@@ -100,11 +102,12 @@ static inline void preempt_enable_no_resched(void)
 }
 
 /*
- * The flags word of a task, tested as a whole on the way to user mode with interrupts off. It is the first
- * member of struct task. The low byte belongs to the CPU that runs the task (plain stores to own_flags); the
+ * The flags word of a task, tested as a whole on the way to user mode with interrupts off. It is the head of
+ * struct task (struct fpu_task). The low byte belongs to the CPU that runs the task (plain stores to own_flags); the
  * second byte is set from anywhere with locked operations (task_set_flag).
  */
 #define TASK_FRAME_CHANGED BIT(0) /* struct regs was rewritten: load all of it, with IRET */
+#define TASK_NEED_FPU_LOAD BIT(1) /* the active register context is not ACTIVE (fpu/context.h) */
 #define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 

@@ -13,6 +13,7 @@
 #define EM_X86_64 62
 #define PT_LOAD 1
 #define PT_INTERP 3
+#define PT_NOTE 4
 #define PF_X 1
 #define PF_W 2
 #define PF_R 4
@@ -87,6 +88,15 @@ static u64 find_phdr(const struct elf_image *image, u64 phoff, u64 n)
 	return 0;
 }
 
+/* A note with name "Tarry" and type 1 marks an integer-only program. */
+static bool has_integer_only_note(const u8 *file, u64 size, const struct elf_phdr *p)
+{
+	static const u8 note[] = { 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 'T', 'a', 'r', 'r', 'y', 0 };
+
+	return p->offset <= size && p->filesz <= size - p->offset && p->filesz >= sizeof(note) &&
+	       !memcmp(file + p->offset, note, sizeof(note));
+}
+
 static bool entry_ok(const struct elf_image *image)
 {
 	for (u32 i = 0; i < image->nsegments; i++) {
@@ -118,6 +128,8 @@ const char *elf_parse(const u8 *file, u64 size, u64 low, u64 high, struct elf_im
 		memcpy(&p, file + h.phoff + i * sizeof(p), sizeof(p));
 		if (p.type == PT_INTERP)
 			return "dynamically linked";
+		if (p.type == PT_NOTE && has_integer_only_note(file, size, &p))
+			image->integer_only = true;
 		/* A position-independent file counts from 0; its base comes later and keeps it in range. */
 		if (p.type == PT_LOAD)
 			error = add_segment(image, &p, size, image->pie ? 0 : low, image->pie ? high - low : high);

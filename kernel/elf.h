@@ -15,6 +15,7 @@ struct elf_segment {
 
 struct elf_image {
 	bool pie;	  /* may be loaded at any base */
+	bool integer_only; /* a note says that it uses no vector register */
 	u64 entry, end;	  /* end of the highest segment */
 	u64 phdr;	  /* address of the program headers in memory, 0 if no segment holds them */
 	u32 phnum, nsegments;

@@ -3,6 +3,7 @@
  * itself, which starts what the boot image names, collects everything that ends, and turns the machine off
  * when nothing is left.
  */
+#include "fpu/fpu.h"
 #include "kernel/acpi.h"
 #include "kernel/apic.h"
 #include "kernel/bootinfo.h"
@@ -19,6 +20,7 @@
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
+#include "kernel/trace.h"
 #include "kernel/traps.h"
 #include "kernel/tty.h"
 #include "kernel/vga.h"
@@ -91,7 +93,7 @@ static int start_process(void)
 	struct task *task = task_alloc("first");
 	u64 flags;
 
-	if (!process || !task || !fpu_alloc(&task->fpu) || !(process->files = first_files()))
+	if (!process || !task || !fpu_create(&task->fpu, false) || !(process->files = first_files()))
 		panic("no memory for the first program");
 	flags = spin_lock_irq(&task_lock);
 	process_add_task(process, task);
@@ -131,6 +133,7 @@ static void run_programs(void *arg)
 			if (first[i] == pid && !result)
 				result = shell_status(status);
 	}
+	trace_finish();
 	power_off(result);
 }
 
@@ -161,6 +164,7 @@ void kmain(u32 magic, u32 info)
 	cpu_init(&boot_cpu);
 	page_init();
 	paging_init();
+	fpu_init();
 	acpi_init();
 	apic_init();
 	apic_init_cpu();
@@ -172,6 +176,7 @@ void kmain(u32 magic, u32 info)
 	sched_init();
 	process_init();
 	tty_init();
+	trace_init();
 	if (!kthread_create("init", run_programs, NULL))
 		panic("no memory for the first task");
 	time_init_cpu();

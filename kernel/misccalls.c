@@ -1,4 +1,5 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
+#include "fpu/cpu.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
@@ -196,6 +197,7 @@ u64 boot_insns(void)
 
 long sys_tarry_stats(u64 buf, size_t size)
 {
+	const struct fpu_counters *fpu = &fpu_this_cpu()->counters;
 	struct tarry_stats stats = {
 		.free_pages = pages_free() + kstack_cached_pages(),
 		.total_pages = pages_total(),
@@ -208,6 +210,16 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.boot_insns = boot_insns(),
 		.uptime_ns = clock_ns(),
 		.idle_ticks = this_cpu->idle_ticks,
+		.fpu_saves = fpu->saves,
+		.fpu_loads = fpu->loads,
+		.fpu_loads_avoided = fpu->loads_avoided,
+		.fpu_init_loads = fpu->init_loads,
+		.fpu_bytes_saved = fpu->bytes_saved,
+		.fpu_bytes_loaded = fpu->bytes_loaded,
+		.fpu_sections = fpu->sections,
+		.fpu_sections_again = fpu->sections_again,
+		.fpu_traps = fpu->traps,
+		.model_ticks = fpu->model_ticks,
 	};
 
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));

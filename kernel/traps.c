@@ -4,6 +4,7 @@
  * kernel is repaired by the exception table (uaccess.asm) or is a panic. The kernel never panics on what
  * a user program did.
  */
+#include "fpu/fpu.h"
 #include "kernel/apic.h"
 #include "kernel/fault.h"
 #include "kernel/insn.h"
@@ -108,6 +109,10 @@ static int signal_of(u64 vector)
 
 static void user_exception(u64 vector, const struct regs *regs)
 {
+	if (vector == EXC_NO_FPU && fpu_device_not_available(&current->fpu))
+		return;
+	if (vector == EXC_NO_FPU && !fpu_has_registers(&current->fpu))
+		klog("kill: %s[%d]: a vector instruction in an integer-only program", current->name, current->tid);
 	klog("kill: %s[%d]: %s, error %lx, rip %lx, rsp %lx", current->name, current->tid, exception_name(vector),
 	     regs->orig_rax, regs->rip, regs->rsp);
 	signal_force(signal_of(vector));
@@ -174,20 +179,26 @@ bool exit_to_user_work(struct regs *regs)
 	bool changed = false;
 	u32 flags;
 
-	(void)regs;
-	while ((flags = task->flags)) {
-		if (this_cpu->preempt_count)
-			panic("preemption count %u on the way to user mode", this_cpu->preempt_count);
+	if (this_cpu->preempt_count)
+		panic("preemption count %u on the way to user mode", this_cpu->preempt_count);
+	for (;;) {
+		flags = task->flags;
 		if (flags & TASK_FRAME_CHANGED) {
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
 		}
-		irq_enable();
-		if (flags & TASK_KILLED)
-			task_exit_killed();
-		if (flags & TASK_RESCHED)
+		if (flags & (TASK_KILLED | TASK_RESCHED)) {
+			irq_enable();
+			if (flags & TASK_KILLED)
+				task_exit_killed();
 			schedule();
-		irq_disable();
+			irq_disable();
+		} else if (!(flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu)) {
+			break; /* interrupts have been off since the flags were read */
+		} else {
+			klog("kill: %s[%d]: its FPU state could not be loaded", task->name, task->tid);
+			signal_force(SIGSEGV);
+		}
 	}
 	return changed;
 }

@@ -3,6 +3,7 @@
  * as the System V ABI wants them, fresh registers. All that can fail because of the caller happens before
  * the old program is given up.
  */
+#include "fpu/fpu.h"
 #include "kernel/elf.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
@@ -228,7 +229,6 @@ static void reset_registers(struct task *task, u64 rip, u64 rsp)
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	task->selectors = 0;
 	task->own_flags |= TASK_FRAME_CHANGED;
-	fpu_reset(&task->fpu);
 	irq_restore(flags);
 }
 
@@ -268,7 +268,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	use_address_space(task, mm);
 	take_over_pid(task, task->process);
 	task->process->exec = false;
-	rsp = build_stack(path, args, &image, base);
+	rsp = fpu_exec(&task->fpu, image.integer_only) ? build_stack(path, args, &image, base) : 0;
 	if (!rsp)
 		signal_force(SIGKILL);
 	files_exec(task->process->files);

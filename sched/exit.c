@@ -3,6 +3,7 @@
  * area and struct task, which the next task frees after the switch. The last thread turns the process into a
  * zombie that keeps nothing but its exit status.
  */
+#include "fpu/fpu.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/futex.h"

@@ -3,6 +3,7 @@
  * and CLONE_THREAD: same process) or a process of its own, whose memory is a copy-on-write copy unless
  * CLONE_VM shares it. Nothing is visible to others before everything that can fail has succeeded.
  */
+#include "fpu/fpu.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/insn.h"
@@ -110,7 +111,7 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 	child = task_alloc(current->name);
 	if (!child)
 		return -EAGAIN;
-	if (!fpu_alloc(&child->fpu))
+	if (!fpu_create(&child->fpu, !fpu_has_registers(&current->fpu)))
 		goto no_memory;
 	if (!(flags & CLONE_THREAD) && !(process = new_process(flags)))
 		goto no_memory;

@@ -4,6 +4,7 @@
  * switch_context. The idle task runs when nothing else can. All of it runs with interrupts off, so a task
  * is either on the CPU, or completely off it.
  */
+#include "fpu/fpu.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
@@ -183,6 +184,7 @@ void sched_first_run(void)
 void sched_die(void)
 {
 	irq_disable();
+	fpu_death(&current->fpu);
 	current->state = TASK_DEAD;
 	this_cpu->dead = current;
 	schedule();

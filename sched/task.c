@@ -2,6 +2,7 @@
  * Tasks as objects: allocation, the tid table, kernel threads. Who runs when is in sched.c; how a task
  * comes to be by fork is in fork.c, how it ends in exit.c.
  */
+#include "fpu/fpu.h"
 #include "kernel/memory.h"
 #include "kernel/string.h"
 #include "sched/sched.h"

@@ -5,7 +5,7 @@
 #ifndef SCHED_TASK_H
 #define SCHED_TASK_H
 
-#include "fpu/fpu.h"
+#include "fpu/context.h"
 #include "kernel/cpu.h"
 #include "kernel/initrd.h"
 #include "kernel/list.h"
@@ -20,9 +20,15 @@ struct process;
 
 struct task {
 	union {
-		volatile u32 flags;
+		struct fpu_task fpu;	   /* flags word, tid and register contexts: what fpu/ sees of a task */
 		struct {
-			volatile u8 own_flags, remote_flags;
+			union {
+				volatile u32 flags;
+				struct {
+					volatile u8 own_flags, remote_flags;
+				};
+			};
+			int tid;
 		};
 	};
 	volatile u32 state; /* enum task_state */
@@ -37,10 +43,8 @@ struct task {
 		};
 		u64 selectors;
 	};
-	struct fpu fpu;
 	struct list queue;	 /* in the run queue */
 	bool on_queue;		 /* runnable or running */
-	int tid;
 	struct task *next_tid;	   /* in the tid table */
 	struct list sibling;	   /* the process's threads */
 	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */

@@ -38,6 +38,11 @@ struct tarry_stats {
 	uint64_t boot_insns;		/* TSC from first kernel to first user instruction */
 	uint64_t uptime_ns;
 	uint64_t idle_ticks;		/* ticks that found nothing to run */
+	uint64_t fpu_saves, fpu_loads, fpu_loads_avoided, fpu_init_loads;
+	uint64_t fpu_bytes_saved, fpu_bytes_loaded;
+	uint64_t fpu_sections, fpu_sections_again;	/* kernel FPU sections; those that cost nothing */
+	uint64_t fpu_traps;		/* lazy policy: #NM */
+	uint64_t model_ticks;		/* TSC ticks inside the model of XSAVES and XRSTORS */
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */

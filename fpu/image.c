@@ -1,0 +1,122 @@
+/*
+ * The two mechanisms behind one pair of calls, and the set-up of XCR0 and IA32_XSS. Counts what it moves.
+ * Nothing here knows of tasks or states.
+ */
+#include "fpu/cpu.h"
+#include "fpu/image.h"
+#include "fpu/insn.h"
+#include "fpu/setup.h"
+#include "fpu/soft.h"
+#include "kernel/insn.h"
+#include "kernel/string.h"
+
+struct fpu_config fpu_config;
+
+static struct xsave_area *init_image;
+static u16 bytes_of[256]; /* moved for each combination of components 0 to 7 */
+
+void fpu_set_ts(struct fpu_cpu *cpu)
+{
+	if (cpu->ts)
+		return;
+	stts();
+	cpu->ts = true;
+}
+
+void fpu_clear_ts(struct fpu_cpu *cpu)
+{
+	if (likely(!cpu->ts))
+		return;
+	clts();
+	cpu->ts = false;
+}
+
+/* Bytes that a save or load of these components touches, header included. */
+static u64 bytes_moved(u64 xstate_bv)
+{
+	u64 bytes = XSAVE_HEADER_SIZE + bytes_of[(u8)xstate_bv];
+
+	for (u64 rest = xstate_bv & fpu_config.mask & ~0xfful; unlikely(rest != 0); rest &= rest - 1)
+		bytes += fpu_config.layout.component[__builtin_ctzl(rest)].size;
+	return bytes;
+}
+
+void fpu_image_prepare(struct xsave_area *image)
+{
+	init_image = image;
+	for (u32 bits = 0; bits < ARRAY_SIZE(bytes_of); bits++) {
+		bytes_of[bits] = (u16)(bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0);
+		for (u32 i = XF_AVX; i < 8; i++)
+			if (bits & BIT(i))
+				bytes_of[bits] = (u16)(bytes_of[bits] + fpu_config.layout.component[i].size);
+	}
+}
+
+/* The model, with its cost counted apart: it stands for one instruction. */
+static __attribute__((noinline)) void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	u64 start = rdtsc();
+
+	soft_xsaves(cpu->soft, area, fpu_config.mask);
+	cpu->counters.model_ticks += rdtsc() - start;
+}
+
+static __attribute__((noinline)) int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
+{
+	u64 start = rdtsc();
+	int fault = soft_xrstors(cpu->soft, area, mask);
+
+	cpu->counters.model_ticks += rdtsc() - start;
+	return fault;
+}
+
+void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	fpu_clear_ts(cpu);
+	if (fpu_config.native)
+		xsaves64(area, fpu_config.mask);
+	else
+		save_soft(cpu, area);
+	cpu->counters.saves++;
+	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
+}
+
+static bool load_components(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
+{
+	fpu_clear_ts(cpu);
+	return !(fpu_config.native ? xrstors64(area, mask) : load_soft(cpu, area, mask));
+}
+
+bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
+{
+	cpu->counters.loads++;
+	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
+	if (likely(load_components(cpu, area, fpu_config.mask)))
+		return true;
+	fpu_image_load_init(cpu);
+	return false;
+}
+
+bool fpu_image_load_ungated(struct fpu_cpu *cpu, const struct xsave_area *area)
+{
+	return load_components(cpu, area, fpu_config.ungated);
+}
+
+void fpu_image_load_init(struct fpu_cpu *cpu)
+{
+	cpu->counters.init_loads++;
+	if (!load_components(cpu, init_image, fpu_config.mask))
+		fpu_broken("the initial image can't be loaded");
+}
+
+bool fpu_ungated_in_use(struct fpu_cpu *cpu)
+{
+	if (fpu_config.xss & XFM(XF_PASID) && cpu->soft->pasid)
+		return true;
+	return fpu_config.xss & XFM(XF_CET_U) && (read_fpu_msr(MSR_IA32_U_CET) || read_fpu_msr(MSR_IA32_PL3_SSP));
+}
+
+void fpu_image_reset(struct xsave_area *area)
+{
+	xstate_init_image(&fpu_config.layout, area, fpu_config.mask);
+}

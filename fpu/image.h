@@ -1,0 +1,49 @@
+/*
+ * Moving register values between a CPU and a memory image, by the mechanism that was chosen at boot: the real
+ * XSAVES and XRSTORS (native), or the model of them (soft). One mechanism per boot, for all components. All
+ * calls with interrupts off.
+ */
+#ifndef FPU_IMAGE_H
+#define FPU_IMAGE_H
+
+#include "fpu/context.h"
+
+/* What the machine works with; set once at boot. */
+struct fpu_config {
+	struct xstate_layout layout;
+	u64 xcr0, xss;	/* enabled components (with soft, xss is the model's) */
+	u64 features;	/* both together */
+	u64 mask;	/* what is saved and loaded: all but PKRU, which is switched by RDPKRU and WRPKRU. Save and
+			   load use the same mask, as the modified optimisation wants (manual, volume 1, 13.8) */
+	u64 ungated;	/* those in the mask that CR0.TS does not protect: all but x87, SSE, AVX, AVX-512 */
+	u32 size;	/* of an fpstate, bytes */
+	bool native, pku;
+};
+extern struct fpu_config fpu_config;
+
+/* Saves all components of the mask; the registers stay as they are. */
+void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area);
+
+/*
+ * Loads every component of the mask, so that nothing of the last owner survives; components that are not in
+ * XSTATE_BV become initial. False if the image is not loadable: the registers are initial then.
+ */
+bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area);
+
+/* Loads the components that TS does not gate, and only those. */
+bool fpu_image_load_ungated(struct fpu_cpu *cpu, const struct xsave_area *area);
+
+/* The registers become initial. */
+void fpu_image_load_init(struct fpu_cpu *cpu);
+
+/* The image becomes that of initial state. */
+void fpu_image_reset(struct xsave_area *area);
+
+/* True if a component that TS does not gate is not in its initial state in the registers. */
+bool fpu_ungated_in_use(struct fpu_cpu *cpu);
+
+/* CR0.TS with its shadow. Every save, load and section clears it first: hardware faults where QEMU would not. */
+void fpu_set_ts(struct fpu_cpu *cpu);
+void fpu_clear_ts(struct fpu_cpu *cpu);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * Contexts from birth to death: make, fork, exec, exit. A context gets one fpstate of full size when it is made,
+ * because the switch path can't allocate; it gets a new id at every birth and at every exec's end of the old
+ * values, and it is born with last_cpu = none, so that no CPU's memory of a dead one can be taken for it.
+ */
+#include "fpu/cpu.h"
+#include "fpu/fpu.h"
+#include "fpu/image.h"
+#include "fpu/insn.h"
+#include "fpu/policy.h"
+#include "fpu/setup.h"
+#include "fpu/verbs.h"
+#include "kernel/insn.h"
+#include "kernel/string.h"
+
+static bool give_fpstate(struct fpu_context *context)
+{
+	context->fpstate = fpu_area_alloc(fpu_config.size);
+	if (!context->fpstate)
+		return false;
+	fpu_image_reset(context->fpstate);
+	return true;
+}
+
+bool fpu_create(struct fpu_task *task, bool integer_only)
+{
+	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT };
+	task->active = &task->user;
+	task->own_flags |= TASK_NEED_FPU_LOAD;
+	if (!integer_only && !give_fpstate(&task->user))
+		return false;
+	fpu_context_born(&task->user);
+	return true;
+}
+
+void fpu_free(struct fpu_task *task)
+{
+	fpu_area_free(task->user.fpstate);
+	task->user.fpstate = NULL;
+}
+
+/*
+ * The parent keeps its registers: saving does not give them up (museum entry 10). Supervisor state is not
+ * inherited. Under fpregs_lock nothing comes between the save and the copy.
+ */
+void fpu_fork(struct fpu_task *child)
+{
+	struct fpu_task *parent = fpu_current();
+	u64 flags;
+
+	fpregs_lock();
+	child->user.pkru = fpu_config.pku ? rdpkru() : 0;
+	if (fpu_has_registers(parent) && child->user.fpstate) {
+		flags = irq_save();
+		fpregs_copy_to_memory(fpu_this_cpu(), parent, FPU_EV_FORK);
+		irq_restore(flags);
+		memcpy(child->user.fpstate, parent->user.fpstate, fpu_config.size);
+		child->user.fpstate->xstate_bv &= ~fpu_config.layout.supervisor;
+	}
+	fpregs_unlock();
+}
+
+bool fpu_exec(struct fpu_task *task, bool integer_only)
+{
+	struct fpu_cpu *cpu;
+	u64 flags;
+
+	if (!integer_only && !task->user.fpstate && !give_fpstate(&task->user))
+		return false;
+	flags = irq_save();
+	cpu = fpu_this_cpu();
+	if (task->user.fpstate) {
+		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
+		fpu_image_reset(task->user.fpstate);
+		if (fpu_policy->switch_in)
+			fpu_policy->switch_in(cpu, task);
+	}
+	task->user.pkru = PKRU_DEFAULT;
+	if (fpu_config.pku)
+		wrpkru(PKRU_DEFAULT);
+	irq_restore(flags);
+	if (integer_only)
+		fpu_free(task);
+	return true;
+}
+
+void fpu_death(struct fpu_task *task)
+{
+	if (fpu_has_registers(task))
+		fpregs_drop(fpu_this_cpu(), task, FPU_EV_DEATH, FPU_NONE);
+	task->active = NULL;
+}

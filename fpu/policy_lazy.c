@@ -1,0 +1,39 @@
+/*
+ * Lazy: CR0.TS is set instead of loading, and the first vector instruction traps (#NM) and loads. The old
+ * owner's values stay in the registers meanwhile. What TS does not gate (supervisor state, tiles) is loaded at
+ * switch-in.
+ */
+#include "fpu/image.h"
+#include "fpu/policy.h"
+#include "fpu/verbs.h"
+
+static bool switch_in(struct fpu_cpu *cpu, struct fpu_task *task)
+{
+	if (!fpu_config.ungated || fpregs_valid(cpu, task->active))
+		return true;
+	fpregs_claim(cpu, NULL); /* the registers become a mixture of two contexts */
+	return fpu_image_load_ungated(cpu, task->active->fpstate);
+}
+
+static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)
+{
+	if (fpregs_valid(cpu, task->active))
+		return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
+	fpu_set_ts(cpu);
+	return true;
+}
+
+static bool device_not_available(struct fpu_cpu *cpu, struct fpu_task *task)
+{
+	cpu->counters.traps++;
+	return fpregs_move_to_cpu(cpu, task, FPU_EV_DEVICE_NM);
+}
+
+const struct fpu_policy fpu_lazy = {
+	.name = "lazy",
+	.warning = "leaves one task's registers in the CPU while another runs; 2018's Intel cores let it read "
+		   "them (CVE-2018-3665, LazyFP). For study only.",
+	.switch_in = switch_in,
+	.exit_to_user = exit_to_user,
+	.device_not_available = device_not_available,
+};

@@ -1,0 +1,194 @@
+/*
+ * Boot: what the CPU has, which components are enabled, by which mechanism they are moved, and which policy
+ * decides when. Says all of it in the log; what is modelled is named. Components that a program could use but the
+ * kernel would not switch are never enabled (museum entry 30).
+ */
+#include "fpu/cpu.h"
+#include "fpu/fpu.h"
+#include "fpu/image.h"
+#include "fpu/insn.h"
+#include "fpu/intonly.h"
+#include "fpu/kernel.h"
+#include "fpu/policy.h"
+#include "fpu/probe.h"
+#include "fpu/setup.h"
+#include "fpu/soft.h"
+#include "kernel/bootinfo.h"
+#include "kernel/format.h"
+#include "kernel/insn.h"
+#include "kernel/log.h"
+#include "kernel/memory.h"
+#include "kernel/panic.h"
+#include "kernel/string.h"
+
+#define CPUID1_ECX_XSAVE BIT(26)
+#define CPUID7_EBX_AVX512F BIT(16)
+#define CPUID7_ECX_PKU BIT(3)
+#define CPUID7_ECX_SHSTK BIT(7)
+#define CPUID7_EDX_IBT BIT(20)
+#define CR0_MP BIT(1)
+#define CR0_EM BIT(2)
+#define CR0_NE BIT(5)
+#define CR4_PKE BIT(22)
+
+const char *const fpu_state_names[FPU_STATES] = { "NONE", "ACTIVE", "CACHED", "INACTIVE" };
+const char *const fpu_event_names[FPU_EVENTS] = {
+#define FPU_EVENT(name, text) #name,
+#include "fpu/transitions.def"
+};
+
+static struct soft_cpu boot_soft;
+
+struct xsave_area *fpu_area_alloc(u32 size)
+{
+	return kmalloc(ALIGN_UP(size, XSAVE_ALIGN));
+}
+
+void fpu_area_free(struct xsave_area *area)
+{
+	kfree(area);
+}
+
+void fpu_broken(const char *why)
+{
+	panic("fpu: %s", why);
+}
+
+void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_step *step)
+{
+	u32 first = context->steps > FPU_HISTORY ? context->steps - FPU_HISTORY : 0;
+
+	klog("fpu: context %lu, last CPU %d; how it got there:", context->id, context->last_cpu);
+	for (u32 i = first; i < context->steps; i++) {
+		const struct fpu_step *s = &context->history[i % FPU_HISTORY];
+
+		klog("fpu:   %3u  CPU %u  %s: %s to %s  (%s, %s:%u)", i, s->cpu, fpu_event_names[s->event],
+		     fpu_state_names[s->from], fpu_state_names[s->to], s->site->function, s->site->file, s->site->line);
+	}
+	panic("fpu: illegal transition: %s from %s to %s", fpu_event_names[step->event], fpu_state_names[step->from],
+	      fpu_state_names[step->to]);
+}
+
+static void enable_instructions(void)
+{
+	if (!(cpuid(1, 0).ecx & CPUID1_ECX_XSAVE))
+		panic("this CPU has no XSAVE (CPUID.1:ECX bit 26); Tarry needs it");
+	write_cr0((read_cr0() & ~(CR0_EM | CR0_TASK_SWITCHED)) | CR0_MP | CR0_NE);
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE);
+}
+
+/* XCR0: what the CPU has and the kernel switches. CPUID's AVX-512 flag counts, not leaf 0Dh alone. */
+static void enable_user_components(void)
+{
+	struct cpuid_regs leaf7 = cpuid(7, 0);
+	u64 wanted = XFM_LEGACY | XFM(XF_AVX);
+
+	fpu_config.pku = leaf7.ecx & CPUID7_ECX_PKU && fpu_config.layout.user & XFM(XF_PKRU) && !boot_flag("nopku");
+	if (fpu_config.pku)
+		wanted |= XFM(XF_PKRU);
+	if (leaf7.ebx & CPUID7_EBX_AVX512F)
+		wanted |= XFM_AVX512;
+	fpu_config.xcr0 = xstate_constrain_xcr0(wanted & fpu_config.layout.user);
+	xsetbv(fpu_config.xcr0);
+	if (fpu_config.pku)
+		write_cr4(read_cr4() | CR4_PKE);
+}
+
+static bool has_cet(void)
+{
+	struct cpuid_regs leaf7 = cpuid(7, 0);
+
+	return leaf7.ecx & CPUID7_ECX_SHSTK || leaf7.edx & CPUID7_EDX_IBT;
+}
+
+/* IA32_XSS, the real one or the model's: CET_U where the CPU has it, PASID where it is modelled. */
+static void enable_supervisor_components(struct fpu_cpu *cpu)
+{
+	if (fpu_config.native) {
+		fpu_config.xss = fpu_config.layout.supervisor & XFM(XF_CET_U);
+		write_fpu_msr(MSR_IA32_XSS, fpu_config.xss);
+		return;
+	}
+	soft_extend_layout(&fpu_config.layout);
+	fpu_config.xss = fpu_config.layout.supervisor & (XFM(XF_PASID) | (has_cet() ? XFM(XF_CET_U) : 0));
+	soft_init(&boot_soft, &fpu_config.layout, fpu_config.xcr0,
+		  fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0)));
+	boot_soft.xss = fpu_config.xss;
+	cpu->soft = &boot_soft;
+}
+
+static void choose_mechanism(void)
+{
+	struct xsave_area *area = fpu_area_alloc(PAGE_SIZE);
+	char wanted[16] = "auto";
+	bool works;
+
+	boot_option("xstate", wanted, sizeof(wanted));
+	works = xsaves_works(&fpu_config.layout, area);
+	fpu_area_free(area);
+	if (!strcmp(wanted, "native") && !works)
+		panic("xstate=native: this CPU has no working XSAVES; use xstate=soft or auto");
+	if (strcmp(wanted, "native") && strcmp(wanted, "soft") && strcmp(wanted, "auto"))
+		panic("xstate=%s is not auto, native or soft", wanted);
+	fpu_config.native = works && strcmp(wanted, "soft");
+}
+
+static void choose_policy(void)
+{
+	static const struct fpu_policy *const policies[] = { &fpu_deferred, &fpu_eager, &fpu_lazy };
+	char wanted[16] = "deferred";
+
+	boot_option("fpu", wanted, sizeof(wanted));
+	fpu_policy = NULL;
+	for (u32 i = 0; i < ARRAY_SIZE(policies); i++)
+		if (!strcmp(policies[i]->name, wanted))
+			fpu_policy = policies[i];
+	if (!fpu_policy)
+		panic("fpu=%s is not deferred, eager or lazy", wanted);
+	fpu_policy_has_kernel_end = fpu_policy->kernel_end;
+	if (fpu_policy->warning)
+		klog("fpu: warning: policy %s %s", fpu_policy->name, fpu_policy->warning);
+}
+
+static void log_config(void)
+{
+	char names[160] = "";
+	int n = 0;
+	u32 reported = cpuid(0xd, 1).ebx, size = xstate_compact_size(&fpu_config.layout, fpu_config.features);
+
+	for (u32 i = 0; i < XF_COUNT; i++)
+		if (fpu_config.features & BIT(i))
+			n += format_text(names + n, sizeof(names) - (size_t)n, " %s", xstate_name(i));
+	klog("fpu: components%s; %u bytes a context", names, fpu_config.size);
+	klog("fpu: policy %s, mechanism %s", fpu_policy->name,
+	     fpu_config.native ? "native (XSAVES, XRSTORS)" : "soft: XSAVES, XRSTORS and PASID are modelled in software");
+	if (fpu_config.native && reported < size)
+		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);
+}
+
+void fpu_init(void)
+{
+	struct fpu_cpu *cpu = fpu_this_cpu();
+	struct xsave_area *init_image;
+
+	enable_instructions();
+	xstate_probe(&fpu_config.layout, cpuid);
+	enable_user_components();
+	choose_mechanism();
+	enable_supervisor_components(cpu);
+	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
+	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
+	fpu_config.ungated = fpu_config.mask & ~(XFM_LEGACY | XFM(XF_AVX) | XFM_AVX512);
+	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
+
+	init_image = fpu_area_alloc(fpu_config.size);
+	if (!init_image || (!fpu_config.native && !boot_soft.scratch))
+		panic("no memory for the FPU's images");
+	fpu_image_reset(init_image);
+	fpu_image_prepare(init_image);
+	fpu_image_load_init(cpu);
+	cpu->online = true;
+	choose_policy();
+	fpu_intonly_init();
+	log_config();
+}

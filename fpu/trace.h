@@ -1,0 +1,19 @@
+/*
+ * The trace's hooks: one test where tracing is off. The ring and its way out are in kernel/trace.c. Interrupts
+ * off.
+ */
+#ifndef FPU_TRACE_H
+#define FPU_TRACE_H
+
+#include "fpu/context.h"
+
+extern bool fpu_tracing;
+
+/* A context has changed state; moved: components saved or loaded on the way. A debugger can stop here. */
+void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
+			  u64 moved);
+
+/* The registers have become the kernel's, initial, or nobody's. */
+void fpu_trace_owner(const struct fpu_cpu *cpu);
+
+#endif
