@@ -58,3 +58,9 @@ bool fpu_device_not_available(struct fpu_task *task)
 	fpu_clear_ts(cpu);
 	return fpu_policy->device_not_available(cpu, task);
 }
+
+/* While the task runs, its PKRU is in the register and nowhere else. */
+void fpu_set_pkey_rights(u32 key, u32 rights)
+{
+	wrpkru((rdpkru() & ~(3u << 2 * key)) | rights << 2 * key);
+}

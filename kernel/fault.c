@@ -5,6 +5,7 @@
  */
 #include "kernel/errno.h"
 #include "kernel/fault.h"
+#include "kernel/format.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/mm.h"
@@ -91,7 +92,7 @@ static struct page *shared_page(const struct vma *vma, u64 offset)
 /* A page that the address space has not seen yet. */
 static long first_use(const struct vma *vma, u64 address, u64 error, u64 *pte)
 {
-	u64 offset = address - vma->start, rights = pte_rights(vma->prot);
+	u64 offset = address - vma->start, rights = pte_rights(vma);
 	struct page *page;
 
 	if (vma->shared) {
@@ -137,7 +138,7 @@ static long fault_in(struct mm *mm, u64 address, u64 error)
 	struct vma *vma = find_or_grow(mm, address);
 	u64 *pte;
 
-	if (!vma || !allowed(vma, error))
+	if (!vma || !allowed(vma, error) || error & PF_PKEY)
 		return -EFAULT;
 	pte = mm_pte(mm, address);
 	if (!pte)
@@ -166,13 +167,32 @@ long mm_fault(struct mm *mm, u64 address, u64 error)
 	return result;
 }
 
+/* " (protection key N)" if it was the key that refused, else "". */
+static const char *key_text(char *buf, size_t size, u64 address, u64 error)
+{
+	struct mm *mm = current->mm;
+	struct vma *vma;
+
+	buf[0] = '\0';
+	if (!(error & PF_PKEY))
+		return buf;
+	mutex_lock(&mm->lock);
+	vma = mm_find(mm, address);
+	if (vma)
+		format_text(buf, size, " (protection key %u)", vma->pkey);
+	mutex_unlock(&mm->lock);
+	return buf;
+}
+
 static void bad_user_access(const struct regs *regs, u64 address, long why)
 {
 	u64 error = regs->orig_rax;
+	char key[32];
 
-	klog("kill: %s[%d]: %s: %s at %lx, error %lx, rip %lx, rsp %lx", current->name, current->tid,
+	klog("kill: %s[%d]: %s: %s at %lx%s, error %lx, rip %lx, rsp %lx", current->name, current->tid,
 	     why == -ENOMEM ? "out of memory" : "page fault",
-	     error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address, error, regs->rip, regs->rsp);
+	     error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address,
+	     key_text(key, sizeof(key), address, error), error, regs->rip, regs->rsp);
 	signal_force(why == -ENOMEM ? SIGKILL : SIGSEGV);
 }
 

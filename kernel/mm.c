@@ -33,6 +33,7 @@ struct mm *mm_create(void)
 	list_init(&mm->tables);
 	mutex_init(&mm->lock);
 	mm->users = 1;
+	mm->pkeys = 1;
 	mm->pml4 = alloc_user_table(mm);
 	if (!mm->pml4) {
 		kfree(mm);
@@ -138,9 +139,10 @@ void mm_zap(struct mm *mm, u64 start, u64 end)
 	}
 }
 
-u64 pte_rights(u8 prot)
+u64 pte_rights(const struct vma *vma)
 {
-	return (prot ? PTE_PRESENT | PTE_USER : PTE_USER) | (prot & PROT_EXEC ? 0 : PTE_NX);
+	return (vma->prot ? PTE_PRESENT | PTE_USER : PTE_USER) | (vma->prot & PROT_EXEC ? 0 : PTE_NX) |
+	       (u64)vma->pkey << PTE_PKEY_SHIFT;
 }
 
 /*
@@ -150,7 +152,7 @@ u64 pte_rights(u8 prot)
 void mm_reprotect(struct mm *mm, const struct vma *vma)
 {
 	for_each_pte(mm, pte, va, vma->start, vma->end)
-		*pte = (*pte & PTE_ADDRESS) | pte_rights(vma->prot) |
+		*pte = (*pte & PTE_ADDRESS) | pte_rights(vma) |
 		       (vma->prot & PROT_WRITE ? *pte & PTE_WRITE : 0);
 	flush(mm, vma->start, vma->end);
 }
@@ -198,6 +200,7 @@ struct mm *mm_fork(struct mm *parent)
 	mutex_lock(&parent->lock);
 	child->brk_start = parent->brk_start;
 	child->brk = parent->brk;
+	child->pkeys = parent->pkeys;
 	list_for_each(vma, &parent->vmas, link)
 		ok = ok && fork_vma(child, parent, vma);
 	flush(parent, USER_START, USER_END);

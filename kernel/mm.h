@@ -25,6 +25,9 @@
 #define MAP_32BIT 0x40
 #define MAP_FIXED_NOREPLACE 0x100000
 
+#define PKEYS 16
+#define PTE_PKEY_SHIFT 59
+
 #define STACK_TOP USER_END
 #define STACK_LIMIT (8ul << 20)
 #define MMAP_TOP (STACK_TOP - STACK_LIMIT - (16ul << 20))
@@ -40,6 +43,7 @@ struct shared_memory {
 struct vma {
 	u64 start, end;
 	u8 prot;
+	u8 pkey; /* protection key of all its pages */
 	bool grows_down;
 	struct shared_memory *shared; /* or NULL; shared_page is the first page's index in it */
 	u64 shared_page;
@@ -57,6 +61,7 @@ struct mm {
 	struct vma *last;    /* found last; a hint */
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
+	u16 pkeys;	     /* allocated protection keys; 0 always is */
 };
 
 /* An empty address space, or NULL. The caller holds the only reference. */
@@ -111,7 +116,7 @@ void mm_zap(struct mm *mm, u64 start, u64 end);
 void mm_reprotect(struct mm *mm, const struct vma *vma);
 /* The level-1 entry for va, its tables made if need be; NULL when memory is out. */
 u64 *mm_pte(struct mm *mm, u64 va);
-u64 pte_rights(u8 prot);
+u64 pte_rights(const struct vma *vma);
 
 struct shared_memory *shared_create(u64 npages);
 void shared_put(struct shared_memory *shared);

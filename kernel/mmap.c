@@ -1,7 +1,9 @@
 /*
- * The memory system calls: mmap, munmap, mprotect, madvise, brk. They check the caller's numbers as Linux
+ * The memory system calls: mmap, munmap, mprotect, madvise, brk, and protection keys. They check the caller's numbers as Linux
  * does and leave the work to vma.c and mm.c.
  */
+#include "fpu/fpu.h"
+#include "fpu/image.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/mm.h"
@@ -9,6 +11,7 @@
 #include "sched/task.h"
 
 #define MADV_DONTNEED 4
+#define PKEY_RIGHTS 3 /* PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE */
 #define BRK_LIMIT (1ul << 40)
 #define LIMIT_32BIT 0x80000000ul
 
@@ -131,25 +134,31 @@ static bool fully_mapped(struct mm *mm, u64 start, u64 end)
 	return true;
 }
 
-static long change_protection(struct mm *mm, u64 start, u64 end, u8 prot)
+#define KEEP_PKEY (-1)
+
+static long change_protection(struct mm *mm, u64 start, u64 end, u8 prot, int pkey)
 {
 	struct vma *vma;
 
+	if (pkey != KEEP_PKEY && (pkey < 0 || pkey >= PKEYS || !(mm->pkeys & BIT(pkey))))
+		return -EINVAL;
 	if (!fully_mapped(mm, start, end) || vma_split_at(mm, start) || vma_split_at(mm, end))
 		return -ENOMEM;
 	list_for_each(vma, &mm->vmas, link) {
 		if (vma->start >= end)
 			break;
-		if (vma->end <= start || vma->prot == prot)
+		if (vma->end <= start || (vma->prot == prot && (pkey == KEEP_PKEY || pkey == vma->pkey)))
 			continue;
 		vma->prot = prot;
+		if (pkey != KEEP_PKEY)
+			vma->pkey = (u8)pkey;
 		mm_reprotect(mm, vma);
 	}
 	vma_merge(mm, start, end);
 	return 0;
 }
 
-long sys_mprotect(u64 address, u64 size, u64 prot)
+long sys_pkey_mprotect(u64 address, u64 size, u64 prot, int pkey)
 {
 	struct mm *mm = current->mm;
 	u64 end;
@@ -162,7 +171,48 @@ long sys_mprotect(u64 address, u64 size, u64 prot)
 	if (!page_range(address, size, &end))
 		return -ENOMEM;
 	mutex_lock(&mm->lock);
-	error = change_protection(mm, address, end, (u8)prot);
+	error = change_protection(mm, address, end, (u8)prot, pkey);
+	mutex_unlock(&mm->lock);
+	return error;
+}
+
+long sys_mprotect(u64 address, u64 size, u64 prot)
+{
+	return sys_pkey_mprotect(address, size, prot, KEEP_PKEY);
+}
+
+/* A key of its own for the process, with these rights for the caller at once (PKRU). */
+long sys_pkey_alloc(u32 flags, u32 rights)
+{
+	struct mm *mm = current->mm;
+	int key;
+
+	if (flags || rights & ~(u32)PKEY_RIGHTS)
+		return -EINVAL;
+	mutex_lock(&mm->lock);
+	for (key = 1; key < PKEYS && mm->pkeys & BIT(key); key++)
+		;
+	if (key == PKEYS || !fpu_config.pku)
+		key = -ENOSPC;
+	else
+		mm->pkeys |= (u16)BIT(key);
+	mutex_unlock(&mm->lock);
+	if (key > 0)
+		fpu_set_pkey_rights((u32)key, rights);
+	return key;
+}
+
+/* Pages that carry the key keep it, as on Linux. */
+long sys_pkey_free(int key)
+{
+	struct mm *mm = current->mm;
+	long error = -EINVAL;
+
+	mutex_lock(&mm->lock);
+	if (key > 0 && key < PKEYS && mm->pkeys & BIT(key)) {
+		mm->pkeys &= (u16)~BIT(key);
+		error = 0;
+	}
 	mutex_unlock(&mm->lock);
 	return error;
 }

@@ -85,7 +85,7 @@ long vma_split_at(struct mm *mm, u64 address)
 /* True if b continues a in every respect; only plain anonymous memory is ever joined. */
 static bool continues(const struct vma *a, const struct vma *b)
 {
-	return a->end == b->start && a->prot == b->prot && !a->shared && !b->shared && !a->file && !b->file &&
+	return a->end == b->start && a->prot == b->prot && a->pkey == b->pkey && !a->shared && !b->shared && !a->file && !b->file &&
 	       !b->grows_down;
 }
 
