@@ -69,22 +69,28 @@ def run_under_icount(program):
 
 
 def measure():
-    """{operation name: (minimum, median)} in instructions."""
+    """{operation name: (minimum, median, part inside the model)} in instructions."""
     make("iso")
     figures = {}
     for line in run_under_icount(os.path.join(ROOT, PROGRAM)):
         words = line.split()
-        if len(words) == 5 and words[0] == ROW:
-            figures[words[1]] = (int(words[2]), int(words[3]))
+        if len(words) == 6 and words[0] == ROW:
+            figures[words[1]] = (int(words[2]), int(words[3]), int(words[4]))
     missing = [operation.name for operation in OPERATIONS if operation.name not in figures]
     if missing:
         raise HostError(f"no figure for {', '.join(missing)}")
     return figures
 
 
+def net(operation, figures):
+    """The median less what the model of XSAVES and XRSTORS costs, which stands for one instruction."""
+    _, median, model = figures[operation.name]
+    return median - model
+
+
 def exceeded(operation, figures):
-    """The limit holds for the median, which the minimum cannot hide behind."""
-    return operation.limit is not None and figures[operation.name][1] > operation.limit
+    """The limit holds for the net median, which the minimum cannot hide behind."""
+    return operation.limit is not None and net(operation, figures) > operation.limit
 
 
 def number(value):
@@ -97,14 +103,15 @@ def ratio(linux, tarry):
 
 def table(figures):
     """The lines of the table."""
-    form = "{:45} {:>11} {:>11} {:>11} {:>11} {:>14} {:>6}  {}"
-    yield form.format("instructions for", "min", "median", "limit", "Linux lean", "Linux default",
-                      "ratio", "").rstrip()
+    form = "{:45} {:>10} {:>9} {:>10} {:>10} {:>10} {:>13} {:>6}  {}"
+    yield form.format("instructions for", "gross", "in model", "net", "limit", "Linux lean",
+                      "Linux default", "ratio", "").rstrip()
     for operation in OPERATIONS:
-        low, median = figures[operation.name]
+        _, median, model = figures[operation.name]
         lean, default = operation.linux
-        yield form.format(operation.text, number(low), number(median), number(operation.limit),
-                          number(lean), number(default), ratio(lean or default, median),
+        yield form.format(operation.text, number(median), number(model),
+                          number(net(operation, figures)), number(operation.limit), number(lean),
+                          number(default), ratio(lean or default, net(operation, figures)),
                           "EXCEEDED" if exceeded(operation, figures) else "").rstrip()
 
 
