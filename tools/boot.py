@@ -53,11 +53,13 @@ def listed_files(name):
 
 @dataclasses.dataclass
 class Result:
-    """How a run ended. status is what run-qemu.sh returns; reasons are lines for stderr."""
+    """How a run ended. status is what run-qemu.sh returns; reasons are lines for stderr; ended is
+    true if Tarry itself powered off."""
     status: int
     log: list
     reasons: list
     seconds: float
+    ended: bool
 
 
 @dataclasses.dataclass
@@ -91,9 +93,9 @@ class Boot:
         iso.build(path, built("tarry.stripped.elf"), built("tarry.sym"), data, cmdline)
         return path
 
-    def run(self, source=None, out=None, err=None, log_fd=None):
-        """Boots and waits. source is a file descriptor for stdin=pipe or tty; out and err are
-        functions that take bytes; log_fd gets the kernel log."""
+    def run(self, source=None, out=None, err=None, log_fd=None, trace=None):
+        """Boots and waits. source is a file descriptor for stdin=pipe or tty; out, err and trace
+        are functions that take bytes; log_fd gets the kernel log."""
         try:
             folder = tempfile.mkdtemp(prefix="tarry-run-")
         except OSError as error:
@@ -102,7 +104,7 @@ class Boot:
             path = self.make_iso(folder)
             started = time.monotonic()
             machine = MACHINES[self.machine](self, path, folder)
-            session = Session(self, machine, source, (out, err, LogReader(log_fd)))
+            session = Session(self, machine, source, (out, err, LogReader(log_fd), trace))
             try:
                 return session.wait(started)
             finally:
@@ -118,7 +120,7 @@ class Session:
         self.boot, self.machine, self.log = boot, machine, sinks[2]
         self.stopped = threading.Event()
         self.user_left = False
-        ports = (machine.com1, machine.com3, machine.com2)
+        ports = (machine.com1, machine.com3, machine.com2, machine.com4)
         self.pumps = [Pump(fd, sink, self.stopped.set) for fd, sink in zip(ports, sinks)]
         threading.Thread(target=self.watch_process, daemon=True).start()
         if source is not None and boot.stdin == "pipe":
@@ -143,7 +145,9 @@ class Session:
             pump.join(DRAIN_SECONDS)
         seconds = time.monotonic() - started
         status, reasons = self.judge(timed_out, ended)
-        return Result(status, self.log.all_lines(), reasons, seconds)
+        lines = self.log.all_lines()
+        return Result(status, lines, reasons, seconds,
+                      any(VERDICT.fullmatch(line) for line in lines))
 
     def close(self):
         """Ends the machine, and gives its ports back unless a thread hangs in one."""

@@ -1,4 +1,4 @@
-"""Starts an emulated PC: QEMU or Bochs, with COM1 in both directions, COM2 and COM3 outwards.
+"""Starts an emulated PC: QEMU or Bochs, with COM1 in both directions, COM2 to COM4 outwards.
 
 Both classes give the same three host ends, so nothing above them knows which emulator runs. The
 exit status of the emulator is no verdict (Bochs always ends with 1): that is in the kernel log.
@@ -39,6 +39,7 @@ boot: cdrom
 com1: enabled=1, {com1}
 com2: enabled=1, mode=file, dev=/proc/self/fd/{com2}
 com3: enabled=1, mode=file, dev=/proc/self/fd/{com3}
+com4: enabled=1, mode=file, dev=/proc/self/fd/{com4}
 log: /proc/self/fd/{log}
 panic: action=fatal
 error: action=report
@@ -58,16 +59,17 @@ def die_with_parent():
 
 
 class Machine:
-    """A running emulator. com1, com2, com3: what the host reads; keys: what it writes, or None."""
+    """A running emulator. com1 to com4: what the host reads; keys: what it writes, or None."""
 
     def __init__(self, folder):
         self.folder = folder
         self.com2, self.child_com2 = os.pipe()
         self.com3, self.child_com3 = os.pipe()
+        self.com4, self.child_com4 = os.pipe()
 
     def launch(self, command, child_fds, env=None, **streams):
         """Starts the process in a session of its own: ^C is for us to handle."""
-        fds = [self.child_com2, self.child_com3, *child_fds]
+        fds = [self.child_com2, self.child_com3, self.child_com4, *child_fds]
         try:
             self.process = subprocess.Popen(command, pass_fds=fds, start_new_session=True,
                                             preexec_fn=die_with_parent, cwd=self.folder,
@@ -85,7 +87,7 @@ class Machine:
 
     def close(self):
         """Gives the host ends back, once nobody reads them any more."""
-        for fd in (self.com2, self.com3):
+        for fd in (self.com2, self.com3, self.com4):
             os.close(fd)
         self.com1_end.close()
 
@@ -115,7 +117,8 @@ class Qemu(Machine):
                    "-chardev", f"socket,id=com1,fd={com1}",
                    "-chardev", f"file,id=com2,path=/proc/self/fd/{self.child_com2}",
                    "-chardev", f"file,id=com3,path=/proc/self/fd/{self.child_com3}",
-                   "-serial", "chardev:com1", "-serial", "chardev:com2", "-serial", "chardev:com3"]
+                   "-chardev", f"file,id=com4,path=/proc/self/fd/{self.child_com4}",
+                   *(word for port in range(1, 5) for word in ("-serial", f"chardev:com{port}"))]
         if config.icount:
             command += ["-icount", "shift=0,sleep=off"]
         if config.gdb:
@@ -151,7 +154,8 @@ class BochsMachine(Machine):
             file.write(BOCHSRC.format(
                 mem=config.mem, share=program.share, cpu=config.bochs_cpu, smp=config.smp,
                 ips=BOCHS_IPS, sync="slowdown" if config.stdin == "tty" else "none", iso=iso,
-                com1=com1, com2=self.child_com2, com3=self.child_com3, log=child_log))
+                com1=com1, com2=self.child_com2, com3=self.child_com3, com4=self.child_com4,
+                log=child_log))
         self.start_on_terminal(program, settings, child_fds)
         threading.Thread(target=self.watch, args=(log,), daemon=True).start()
         if listener:

@@ -11,15 +11,24 @@ import sys
 import elf
 import image
 from boot import Boot, built, make
+from compare import POLICIES, RowReader, other_rows, table
 from errors import TARRY_FAILED, USAGE, HostError, explain
 from iso import check_cmdline
 from machine import MACHINES, gdb_port
+from records import TraceFile, read_stats, write_stats
 from relay import HELP_QUIT, RawTerminal, write_all
 
 PROGRAM = "run-qemu.sh"
 SMALLEST_MEM = 4
 MAX_COPIES = 1024
 MAX_CPUS = 1
+# The options that are words of the kernel's command line, and their legal values.
+KERNEL_CHOICES = {
+    "fpu": (POLICIES, "when registers are loaded (deferred)"),
+    "xstate": (("auto", "native", "soft"),
+               "XSAVES and XRSTORS by the processor or by the model (auto)"),
+    "intonly": (("init", "ts"), "what registers hold while an integer-only program runs (init)"),
+}
 
 
 class Interrupted(Exception):
@@ -103,6 +112,10 @@ def parse(arguments):
            help="memory (256)")
     option("--cmdline", type=kernel_words, default="", metavar="WORDS",
            help="more words for the kernel's command line")
+    for name, (values, text) in KERNEL_CHOICES.items():
+        option("--" + name, choices=values, help=text)
+    option("--trace", metavar="FILE", help="write every transition there, as JSON lines")
+    option("--stats", metavar="FILE", help="write the counters at power-off there, as JSON")
     option("--machine", choices=sorted(MACHINES), default="qemu", help="the emulator (qemu)")
     option("--bochs-cpu", default="tigerlake", metavar="MODEL", help="Bochs' processor (tigerlake)")
     option("--icount", action="store_true",
@@ -127,6 +140,10 @@ def check(parser, options):
         parser.error("--exec needs a file")
     if options.copies and not options.program:
         parser.error("--copies needs --exec")
+    given = {word.partition("=")[0] for word in options.cmdline.split()}
+    for name in (*KERNEL_CHOICES, "trace", "stats"):
+        if getattr(options, name) and name in given:
+            parser.error(f"--{name} is also in --cmdline")
     if options.machine != "qemu":
         for name in ("icount", "gdb"):
             if getattr(options, name):
@@ -173,7 +190,10 @@ def prepare(options):
     """The Boot that the options describe."""
     files = extra_files(options)
     argv = list(image.DEFAULT_ARGV)
-    words = [options.cmdline]
+    words = [f"{name}={getattr(options, name)}" for name in KERNEL_CHOICES
+             if getattr(options, name)]
+    words += [name for name in ("trace", "stats") if getattr(options, name)]
+    words.append(options.cmdline)
     if options.program:
         argv = program_file(options, files)
         words = ["stderr=com3", "log=com2", *words]
@@ -196,7 +216,8 @@ def hints(boot):
         say(HELP_QUIT)
 
 
-def open_log(path):
+def open_output(path):
+    """A file that the options name, or None."""
     if not path:
         return None
     try:
@@ -209,14 +230,52 @@ def writer(fd):
     return lambda data: write_all(fd, data)
 
 
-def run(boot, log_fd):
+def run(boot, out, log_fd, trace):
     """Boots with the script's own standard streams."""
     source = None if boot.stdin == "null" else 0
     hints(boot)
     if boot.stdin == "tty":
         with RawTerminal(0):
-            return boot.run(source, writer(1), writer(2), log_fd)
-    return boot.run(source, writer(1), writer(2), log_fd)
+            return boot.run(source, out, writer(2), log_fd, trace)
+    return boot.run(source, out, writer(2), log_fd, trace)
+
+
+def wants_comparison(options):
+    """The plain tour, with the policy left to us."""
+    words = [word.partition("=")[0] for word in options.cmdline.split()]
+    return not (options.program or options.fpu or "fpu" in words or options.gdb or options.trace
+                or options.stats)
+
+
+def compare(boot, row):
+    """The three policies side by side; the status of a boot that failed, or 0."""
+    rows, failed = other_rows(boot, row)
+    if failed:
+        say("\n".join(["a boot for the comparison failed", *failed.reasons, *failed.log[-5:]]))
+        return failed.status or TARRY_FAILED
+    write_all(1, table(rows).encode())
+    return 0
+
+
+def run_options(options):
+    """Everything after the options were understood; returns the exit status."""
+    boot = prepare(options)
+    log_fd = open_output(options.log)
+    trace_fd, stats_fd = open_output(options.trace), open_output(options.stats)
+    trace = TraceFile(trace_fd) if options.trace else None
+    out = RowReader(writer(1)) if wants_comparison(options) else writer(1)
+    make("iso")
+    result = run(boot, out, log_fd, trace)
+    for line in result.reasons:
+        say(line)
+    if trace:
+        trace.check(result.ended)
+    if options.stats:
+        with open(stats_fd, "w", encoding="ascii") as file:
+            write_stats(file, read_stats(result.log))
+    if result.status == 0 and result.ended and wants_comparison(options) and out.row:
+        return compare(boot, out.row)
+    return result.status
 
 
 def on_signal(signum, _frame):
@@ -237,11 +296,7 @@ def main(arguments):
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, on_signal)
     try:
-        options = parse(arguments)
-        boot = prepare(options)
-        log_fd = open_log(options.log)
-        make("iso")
-        result = run(boot, log_fd)
+        return run_options(parse(arguments))
     except HostError as error:
         say(error)
         return error.status
@@ -252,9 +307,6 @@ def main(arguments):
         return TARRY_FAILED
     except Interrupted as interrupt:
         return 128 + interrupt.args[0]
-    for line in result.reasons:
-        say(line)
-    return result.status
 
 
 if __name__ == "__main__":

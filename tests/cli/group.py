@@ -67,7 +67,8 @@ def help_text():
     done = tarry("--help")
     succeeded(done)
     for option in ("--exec", "--file", "--copies", "--smp", "--mem", "--cmdline", "--machine",
-                   "--icount", "--gdb", "--log", "--timeout", "--display"):
+                   "--icount", "--gdb", "--fpu", "--xstate", "--intonly", "--trace", "--stats",
+                   "--log", "--timeout", "--display"):
         expect(option.encode() in done.stdout, f"{option} is not explained", done.stdout)
 
 
@@ -76,6 +77,8 @@ def bad_options():
                   ["--smp", "2"], ["--smp", "0"], ["--machine", "vax"], ["--timeout", "0"],
                   ["--timeout", "nan"], ["--copies", "2"], ["--copies", "0", "--exec", "x"],
                   ["--exec"], ["stray"], ["--icount", "--machine", "bochs"],
+                  ["--fpu", "sometimes"], ["--fpu"], ["--xstate", "hard"], ["--intonly", "TS"],
+                  ["--fpu", "lazy", "--cmdline", "fpu=eager"], ["--trace"], ["--stats"],
                   ["--gdb", "--machine", "bochs"], ["--cmdline", "a;b"], ["--cmdline", "a'b"]):
         refused(tarry(*words), 2, "run-qemu.sh: ")
 
@@ -233,7 +236,8 @@ def log_file():
     with open(path, "rb") as file:
         log = file.read()
     expect(log.rstrip().endswith(b"power-off: status 3"), "no verdict at the end", log)
-    refused(tarry("--log", "/nowhere/log"), 2, "No such file")
+    for option in ("--log", "--trace", "--stats"):
+        refused(tarry(option, "/nowhere/log"), 2, "No such file")
 
 
 def kernel_words():
