@@ -13,7 +13,7 @@
 struct fpu_config fpu_config;
 
 static struct xsave_area *init_image;
-static u16 bytes_of[256]; /* moved for each combination of components 0 to 7 */
+u16 fpu_bytes_of[256]; /* header and each combination of components 0 to 7 */
 
 void fpu_set_ts(struct fpu_cpu *cpu)
 {
@@ -23,20 +23,17 @@ void fpu_set_ts(struct fpu_cpu *cpu)
 	cpu->ts = true;
 }
 
-void fpu_clear_ts(struct fpu_cpu *cpu)
+void fpu_clear_ts_slow(struct fpu_cpu *cpu)
 {
-	if (likely(!cpu->ts))
-		return;
 	clts();
 	cpu->ts = false;
 }
 
-/* Bytes that a save or load of these components touches, header included. */
-static u64 bytes_moved(u64 xstate_bv)
+u64 fpu_bytes_beyond(u64 xstate_bv)
 {
-	u64 bytes = XSAVE_HEADER_SIZE + bytes_of[(u8)xstate_bv];
+	u64 bytes = 0;
 
-	for (u64 rest = xstate_bv & fpu_config.mask & ~0xfful; unlikely(rest != 0); rest &= rest - 1)
+	for (u64 rest = xstate_bv & fpu_config.mask & ~0xfful; rest; rest &= rest - 1)
 		bytes += fpu_config.layout.component[__builtin_ctzl(rest)].size;
 	return bytes;
 }
@@ -44,16 +41,15 @@ static u64 bytes_moved(u64 xstate_bv)
 void fpu_image_prepare(struct xsave_area *image)
 {
 	init_image = image;
-	for (u32 bits = 0; bits < ARRAY_SIZE(bytes_of); bits++) {
-		bytes_of[bits] = (u16)(bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0);
+	for (u32 bits = 0; bits < ARRAY_SIZE(fpu_bytes_of); bits++) {
+		fpu_bytes_of[bits] = (u16)(XSAVE_HEADER_SIZE + (bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0));
 		for (u32 i = XF_AVX; i < 8; i++)
 			if (bits & BIT(i))
-				bytes_of[bits] = (u16)(bytes_of[bits] + fpu_config.layout.component[i].size);
+				fpu_bytes_of[bits] = (u16)(fpu_bytes_of[bits] + fpu_config.layout.component[i].size);
 	}
 }
 
-/* The model, with its cost counted apart: it stands for one instruction. */
-static __attribute__((noinline)) void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
+void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
 {
 	u64 start = rdtsc();
 
@@ -61,7 +57,7 @@ static __attribute__((noinline)) void save_soft(struct fpu_cpu *cpu, struct xsav
 	cpu->counters.model_ticks += rdtsc() - start;
 }
 
-static __attribute__((noinline)) int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
+int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
 {
 	u64 start = rdtsc();
 	int fault = soft_xrstors(cpu->soft, area, mask);
@@ -70,29 +66,14 @@ static __attribute__((noinline)) int load_soft(struct fpu_cpu *cpu, const struct
 	return fault;
 }
 
-void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
-{
-	fpu_clear_ts(cpu);
-	if (fpu_config.native)
-		xsaves64(area, fpu_config.mask);
-	else
-		save_soft(cpu, area);
-	cpu->counters.saves++;
-	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
-}
-
 static bool load_components(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
 {
 	fpu_clear_ts(cpu);
-	return !(fpu_config.native ? xrstors64(area, mask) : load_soft(cpu, area, mask));
+	return !(fpu_config.native ? xrstors64(area, mask) : fpu_load_soft(cpu, area, mask));
 }
 
-bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
+bool fpu_image_load_failed(struct fpu_cpu *cpu)
 {
-	cpu->counters.loads++;
-	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
-	if (likely(load_components(cpu, area, fpu_config.mask)))
-		return true;
 	fpu_image_load_init(cpu);
 	return false;
 }

@@ -2,6 +2,7 @@
  * Eager: loaded at switch-in and again at the end of each kernel section, needed or not. What seed 000 complains
  * of; here so that the difference can be counted.
  */
+#include "fpu/image.h"
 #include "fpu/policy.h"
 #include "fpu/verbs.h"
 
@@ -12,6 +13,7 @@ static bool switch_in(struct fpu_cpu *cpu, struct fpu_task *task)
 
 static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)
 {
+	fpu_clear_ts(cpu); /* an integer-only task may have run before */
 	return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
 }
 

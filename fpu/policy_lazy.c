@@ -17,8 +17,10 @@ static bool switch_in(struct fpu_cpu *cpu, struct fpu_task *task)
 
 static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)
 {
-	if (fpregs_valid(cpu, task->active))
+	if (fpregs_valid(cpu, task->active)) {
+		fpu_clear_ts(cpu);
 		return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
+	}
 	fpu_set_ts(cpu);
 	return true;
 }

@@ -42,11 +42,7 @@ bool fpu_exit_to_user(struct fpu_task *task)
 		fpu_intonly_exit(cpu);
 		return true;
 	}
-	if (unlikely(!fpu_policy->exit_to_user(cpu, task)))
-		return false;
-	if (!(task->own_flags & TASK_NEED_FPU_LOAD))
-		fpu_clear_ts(cpu);
-	return true;
+	return fpu_policy->exit_to_user(cpu, task);
 }
 
 bool fpu_device_not_available(struct fpu_task *task)

@@ -23,96 +23,114 @@ static enum fpu_state state_of(const struct fpu_cpu *cpu, const struct fpu_task 
 	return fpregs_valid(cpu, task->active) ? FPU_CACHED : FPU_INACTIVE;
 }
 
-static void note(struct fpu_cpu *cpu, struct fpu_context *context, const struct fpu_step *step, u64 moved)
+/* The transition is remembered, checked against the table, and traced. moved: components saved or loaded. */
+static inline void note(struct fpu_cpu *cpu, struct fpu_context *context, enum fpu_event event, enum fpu_state from,
+			enum fpu_state to, const struct fpu_site *site, u64 moved)
 {
-	context->history[context->steps++ % FPU_HISTORY] = *step;
-	if (unlikely(!legal[step->event][step->from][step->to]))
+	struct fpu_step *step = &context->history[context->steps++ % FPU_HISTORY];
+
+	*step = (struct fpu_step){ (u8)event, (u8)from, (u8)to, (u8)cpu->id, site };
+	if (unlikely(!legal[event][from][to]))
 		fpu_illegal_transition(context, step);
 	if (unlikely(fpu_tracing))
 		fpu_trace_transition(cpu, context, step, moved);
 }
 
-/* The registers become what `to` says they are. moved: components saved or loaded on the way. */
-static void become(struct fpu_cpu *cpu, struct fpu_task *task, const struct fpu_step *step, u64 moved)
+/* The registers hold the context's values: user code may write them (ACTIVE), or nobody may (CACHED). */
+static inline void now_in_registers(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_state to)
 {
-	struct fpu_context *context = task->active;
-
-	switch (step->to) {
-	case FPU_ACTIVE:
-	case FPU_CACHED:
-		cpu->owner = context;
-		context->last_cpu = cpu->id;
-		break;
-	default:
-		context->last_cpu = FPU_NO_CPU;
-	}
-	if (step->to == FPU_ACTIVE)
+	cpu->owner = task->active;
+	task->active->last_cpu = cpu->id;
+	if (to == FPU_ACTIVE)
 		task->own_flags &= (u8)~TASK_NEED_FPU_LOAD;
 	else
 		task->own_flags |= TASK_NEED_FPU_LOAD;
-	note(cpu, context, step, moved);
 }
 
-#define STEP(event_, from_, to_) \
-	((struct fpu_step){ .event = (u8)(event_), .from = (u8)(from_), .to = (u8)(to_), .cpu = (u8)cpu->id, .site = site })
-
-/* Loads the context's fpstate; fails closed. */
-static bool load(struct fpu_cpu *cpu, struct fpu_task *task, const struct fpu_site *site)
+/* Memory alone holds them, and may be written. */
+static inline void now_in_memory(struct fpu_task *task)
 {
-	cpu->owner = NULL; /* a load that faults half-way leaves a mixture (museum entry 14) */
-	if (likely(fpu_image_load(cpu, task->active->fpstate)))
+	task->active->last_cpu = FPU_NO_CPU;
+	task->own_flags |= TASK_NEED_FPU_LOAD;
+}
+
+/* Loads the context's fpstate; fails closed. A load that faults half-way leaves a mixture (museum entry 14). */
+static inline bool load(struct fpu_cpu *cpu, struct fpu_task *task, const struct fpu_site *site)
+{
+	struct fpu_context *context = task->active;
+
+	cpu->owner = NULL;
+	if (likely(fpu_image_load(cpu, context->fpstate)))
 		return true;
-	fpu_image_reset(task->active->fpstate);
-	become(cpu, task, &STEP(FPU_EV_BAD_IMAGE, FPU_INACTIVE, FPU_INACTIVE), 0);
+	fpu_image_reset(context->fpstate);
+	now_in_memory(task);
+	note(cpu, context, FPU_EV_BAD_IMAGE, FPU_INACTIVE, FPU_INACTIVE, site, 0);
 	return false;
 }
 
-bool fpregs_copy_to_cpu_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, const struct fpu_site *site)
+bool fpregs_copy_to_cpu_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+			   const struct fpu_site *site)
 {
 	if (state_of(cpu, task) != FPU_INACTIVE)
 		return true;
 	if (!load(cpu, task, site))
 		return false;
-	become(cpu, task, &STEP(event, FPU_INACTIVE, FPU_CACHED), task->active->fpstate->xstate_bv);
+	now_in_registers(cpu, task, FPU_CACHED);
+	note(cpu, task->active, event, FPU_INACTIVE, FPU_CACHED, site, task->active->fpstate->xstate_bv);
 	return true;
 }
 
-bool fpregs_move_to_cpu_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, const struct fpu_site *site)
+bool fpregs_move_to_cpu_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+			   const struct fpu_site *site)
 {
-	enum fpu_state from = state_of(cpu, task);
+	struct fpu_context *context = task->active;
+	bool cached = fpregs_valid(cpu, context);
 
-	if (from == FPU_ACTIVE)
+	if (!(task->own_flags & TASK_NEED_FPU_LOAD))
 		return true;
-	if (from == FPU_CACHED)
+	if (cached)
 		cpu->counters.loads_avoided++;
 	else if (!load(cpu, task, site))
 		return false;
-	become(cpu, task, &STEP(event, from, FPU_ACTIVE), from == FPU_CACHED ? 0 : task->active->fpstate->xstate_bv);
+	now_in_registers(cpu, task, FPU_ACTIVE);
+	note(cpu, context, event, cached ? FPU_CACHED : FPU_INACTIVE, FPU_ACTIVE, site,
+	     cached ? 0 : context->fpstate->xstate_bv);
 	return true;
 }
 
-void fpregs_copy_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, const struct fpu_site *site)
+void fpregs_copy_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+			      const struct fpu_site *site)
 {
+	struct fpu_context *context = task->active;
+
 	if (task->own_flags & TASK_NEED_FPU_LOAD)
 		return;
-	fpu_image_save(cpu, task->active->fpstate);
-	become(cpu, task, &STEP(event, FPU_ACTIVE, FPU_CACHED), task->active->fpstate->xstate_bv);
+	fpu_image_save(cpu, context->fpstate);
+	now_in_registers(cpu, task, FPU_CACHED);
+	note(cpu, context, event, FPU_ACTIVE, FPU_CACHED, site, context->fpstate->xstate_bv);
 }
 
-void fpregs_move_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, const struct fpu_site *site)
+void fpregs_move_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+			      const struct fpu_site *site)
 {
+	struct fpu_context *context = task->active;
 	enum fpu_state from = state_of(cpu, task);
 
 	if (from == FPU_INACTIVE)
 		return;
 	if (from == FPU_ACTIVE)
-		fpu_image_save(cpu, task->active->fpstate);
-	become(cpu, task, &STEP(event, from, FPU_INACTIVE), from == FPU_ACTIVE ? task->active->fpstate->xstate_bv : 0);
+		fpu_image_save(cpu, context->fpstate);
+	now_in_memory(task);
+	note(cpu, context, event, from, FPU_INACTIVE, site, from == FPU_ACTIVE ? context->fpstate->xstate_bv : 0);
 }
 
-void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, enum fpu_state to, const struct fpu_site *site)
+void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, enum fpu_state to,
+		    const struct fpu_site *site)
 {
-	become(cpu, task, &STEP(event, state_of(cpu, task), to), 0);
+	enum fpu_state from = state_of(cpu, task);
+
+	now_in_memory(task);
+	note(cpu, task->active, event, from, to, site, 0);
 }
 
 void fpregs_claim(struct fpu_cpu *cpu, const void *owner)
@@ -124,12 +142,10 @@ void fpregs_claim(struct fpu_cpu *cpu, const void *owner)
 
 void fpu_context_born(struct fpu_context *context)
 {
-	const struct fpu_site *site = FPU_SITE;
 	static u64 last_id;
-	struct fpu_cpu *cpu = fpu_this_cpu();
 
 	context->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	context->last_cpu = FPU_NO_CPU;
 	context->steps = 0;
-	note(cpu, context, &STEP(FPU_EV_BIRTH, FPU_NONE, FPU_INACTIVE), 0);
+	note(fpu_this_cpu(), context, FPU_EV_BIRTH, FPU_NONE, FPU_INACTIVE, FPU_SITE, 0);
 }
