@@ -82,6 +82,9 @@ void files_exec(struct files *files);
 /* A file of the boot image: its contents, or NULL for anything else. */
 const struct file_data *file_contents(struct file *file);
 
+/* The path of an open directory, or NULL for anything else. */
+const char *file_directory(struct file *file);
+
 /* Opens a path: new file or NULL with *error set. */
 struct file *path_open(const char *path, u32 flags, long *error);
 

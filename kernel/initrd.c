@@ -169,6 +169,13 @@ const struct file_data *file_contents(struct file *file)
 	return file->ops == &initrd_ops && !is_directory(node) ? &node->data : NULL;
 }
 
+const char *file_directory(struct file *file)
+{
+	const struct node *node = file->object;
+
+	return file->ops == &initrd_ops && is_directory(node) ? node->name : NULL;
+}
+
 static long null_read(struct file *file, u64 buf, size_t n)
 {
 	(void)file, (void)buf, (void)n;

@@ -12,27 +12,39 @@
 #define W_OK 2
 #define X_OK 1
 
-static bool descriptor_is_open(int fd)
+/* The directory that a relative path starts from: the working directory, or an open one. */
+static long start_directory(char *directory, int dirfd)
 {
-	struct file *file = file_get(fd);
+	struct file *file;
+	const char *name;
 
-	if (file)
-		file_put(file);
-	return file;
+	if (dirfd == AT_FDCWD) {
+		copy_string(directory, current->process->cwd, PATH_MAX);
+		return 0;
+	}
+	file = file_get(dirfd);
+	if (!file)
+		return -EBADF;
+	name = file_directory(file);
+	if (name)
+		copy_string(directory, name, PATH_MAX);
+	file_put(file);
+	return name ? 0 : -ENOTDIR;
 }
 
-/* The user's path, made absolute. Only the working directory serves as start of a relative one. */
+/* The user's path, made absolute. A slash at its end asks for a directory. */
 static long get_path(char *path, int dirfd, u64 user_path)
 {
-	char raw[PATH_MAX];
+	char raw[PATH_MAX], directory[PATH_MAX] = "";
 	struct stat stat;
-	long n = string_from_user(raw, user_path, sizeof(raw)), error;
+	long n = string_from_user(raw, user_path, sizeof(raw)), error = 0;
 
 	if (n < 0)
 		return n;
-	if (n && raw[0] != '/' && dirfd != AT_FDCWD)
-		return descriptor_is_open(dirfd) ? -ENOTDIR : -EBADF;
-	error = path_normalise(path, current->process->cwd, raw);
+	if (n && raw[0] != '/')
+		error = start_directory(directory, dirfd);
+	if (!error)
+		error = path_normalise(path, directory, raw);
 	if (!error && n && raw[n - 1] == '/' && !path_stat(path, &stat) && (stat.mode & S_IFMT) != S_IFDIR)
 		return -ENOTDIR;
 	return error;
