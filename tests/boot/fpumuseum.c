@@ -30,7 +30,8 @@ static void default_controls(void)
 static void test_foreign_controls(void)
 {
 	static const struct { uint32_t mxcsr; uint16_t fcw; } hostile[] = {
-		{ MXCSR_ROUND_TO_ZERO, FCW_ROUND_TO_ZERO }, { MXCSR_ALL_UNMASKED, FCW_ALL_UNMASKED },
+		{ MXCSR_ROUND_TO_ZERO, FCW_ROUND_TO_ZERO },
+		{ MXCSR_ALL_UNMASKED, FCW_ALL_UNMASKED },
 	};
 
 	if (!debug_allowed())
@@ -53,7 +54,7 @@ static void test_foreign_controls(void)
 	}
 }
 
-/* Divides by zero with the exception unmasked: it is raised by the next x87 instruction that waits. */
+/* Divides by zero, unmasked: the next x87 instruction that waits raises the exception. */
 static inline void make_pending(void)
 {
 	uint16_t fcw = 0x37b;
@@ -116,7 +117,7 @@ static int fresh(void)
 	return status != 0;
 }
 
-/* Museum entry 33: it must come at the program's own next x87 instruction, and never in the kernel. */
+/* Museum entry 33: it comes at the program's own next x87 instruction, never in the kernel. */
 static void test_pending(void)
 {
 	EXPECT_EQ(ktap_child(pending_kept), SIGFPE);
@@ -137,13 +138,13 @@ static uint8_t parents[16][16], dead[16][16], found[16][16];
 #define STORE(n)	"movdqu %%xmm" #n ", " #n "*16(%[found])\n"
 
 /*
- * A child that fills the registers and dies, twice; then one that looks what it got, which runs before
- * this process does anything (vfork), in memory that the dead one may have had. No vector instruction
- * in between: with the lazy policy nothing is loaded then. Gives the last child's pid, or 0 in it.
+ * A child that fills the registers and dies, twice; then, by vfork so that this process waits, one
+ * that looks what it got, in memory that the dead one may have had. No vector instruction comes
+ * before that, so with the lazy policy nothing is loaded. Gives the last child's pid, or 0 in it.
  */
 static inline __attribute__((always_inline)) long after_a_death(void)
 {
-	long pid = SYS_fork;
+	long pid;
 
 	__asm__ volatile(
 		EACH(LOAD_PARENTS)
@@ -155,11 +156,12 @@ static inline __attribute__((always_inline)) long after_a_death(void)
 		"2: movq %%rax, %%rdi\n movl %[wait], %%eax\n"
 		"xorl %%esi, %%esi\n xorl %%edx, %%edx\n xorl %%r10d, %%r10d\n syscall\n"
 		"decl %%ebx\n jnz 1b\n"
-		"movl %[fork], %%eax\n syscall\n"
+		"movl %[vfork], %%eax\n syscall\n"
 		EACH(STORE)
 		: "=&a"(pid)
-		: [parents] "r"(parents), [dead] "r"(dead), [found] "r"(found), [fork] "i"(SYS_fork),
-		  [exit] "i"(SYS_exit_group), [wait] "i"(SYS_wait4)
+		: [parents] "r"(parents), [dead] "r"(dead), [found] "r"(found),
+		  [fork] "i"(SYS_fork), [vfork] "i"(SYS_vfork), [wait] "i"(SYS_wait4),
+		  [exit] "i"(SYS_exit_group)
 		: "rbx", "rcx", "rdx", "rsi", "rdi", "r10", "r11", "memory", "cc",
 		  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
 		  "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
@@ -259,15 +261,17 @@ static void test_open_pkru(void)
 
 static uint8_t image[4096] __attribute__((aligned(64)));
 
+/* QEMU's XRSTOR does not look at CR0.TS, so the lazy policy gets its trap first. */
 static void load_image(uint32_t mxcsr, uint64_t xstate_bv)
 {
+	__asm__ volatile("movaps %xmm0, %xmm0");
 	memset(image, 0, sizeof(image));
 	memcpy(image + 24, &mxcsr, sizeof(mxcsr));
 	memcpy(image + 512, &xstate_bv, sizeof(xstate_bv));
 	__asm__ volatile("xrstor64 (%0)" : : "r"(image), "a"(XFM_SSE), "d"(0) : "memory");
 }
 
-/* QEMU lets the instruction pass; then the kernel's own load must refuse, or trap where it can't stand it. */
+/* QEMU lets the instruction pass; then it is the kernel's own load that must be refused. */
 static void have_another_run(void)
 {
 	long pid = fork();
