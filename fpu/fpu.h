@@ -1,6 +1,6 @@
 /*
  * What the rest of the kernel may ask of fpu/. The order of a task's life: fpu_create, then for each stay on a
- * CPU fpu_switch_in, any number of fpu_exit_to_user, fpu_switch_out; fpu_exec and fpu_fork in between; fpu_death
+ * CPU fpu_switch_in (switch.h), any number of fpu_exit_to_user, fpu_switch_out; fpu_exec and fpu_fork in between; fpu_death
  * and fpu_free at the end.
  */
 #ifndef FPU_FPU_H
@@ -14,10 +14,6 @@ void fpu_init(void);
 /* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
 bool fpu_create(struct fpu_task *task, bool integer_only);
 void fpu_free(struct fpu_task *task);
-
-/* The scheduler, interrupts off, prev and next different. Kernel threads pass through. */
-void fpu_switch_out(struct fpu_task *prev);
-void fpu_switch_in(struct fpu_task *next);
 
 /*
  * The way to user mode, interrupts off, with TASK_NEED_FPU_LOAD set. False: the task's values could not be

@@ -49,23 +49,6 @@ void fpu_image_prepare(struct xsave_area *image)
 	}
 }
 
-void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
-{
-	u64 start = rdtsc();
-
-	soft_xsaves(cpu->soft, area, fpu_config.mask);
-	cpu->counters.model_ticks += rdtsc() - start;
-}
-
-int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
-{
-	u64 start = rdtsc();
-	int fault = soft_xrstors(cpu->soft, area, mask);
-
-	cpu->counters.model_ticks += rdtsc() - start;
-	return fault;
-}
-
 static bool load_components(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
 {
 	fpu_clear_ts(cpu);

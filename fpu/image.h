@@ -8,6 +8,8 @@
 
 #include "fpu/context.h"
 #include "fpu/insn.h"
+#include "fpu/soft.h"
+#include "kernel/insn.h"
 
 /* What the machine works with; set once at boot. */
 struct fpu_config {
@@ -33,8 +35,22 @@ static inline void fpu_clear_ts(struct fpu_cpu *cpu)
 }
 
 /* The model at work, its cost counted apart: it stands for one instruction. */
-void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area);
-int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask);
+static inline void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	u64 start = rdtsc();
+
+	soft_xsaves(cpu->soft, area, fpu_config.mask);
+	cpu->counters.model_ticks += rdtsc() - start;
+}
+
+static inline int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
+{
+	u64 start = rdtsc();
+	int fault = soft_xrstors(cpu->soft, area, mask);
+
+	cpu->counters.model_ticks += rdtsc() - start;
+	return fault;
+}
 
 /* Bytes that a save or load of these components touches, header included. */
 u64 fpu_bytes_beyond(u64 xstate_bv);

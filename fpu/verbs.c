@@ -105,8 +105,8 @@ void fpregs_copy_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum f
 
 	if (task->own_flags & TASK_NEED_FPU_LOAD)
 		return;
-	fpu_image_save(cpu, context->fpstate);
-	now_in_registers(cpu, task, FPU_CACHED);
+	fpu_image_save(cpu, context->fpstate); /* the registers stay valid: owner and last_cpu name us already */
+	task->own_flags |= TASK_NEED_FPU_LOAD;
 	note(cpu, context, event, FPU_ACTIVE, FPU_CACHED, site, context->fpstate->xstate_bv);
 }
 

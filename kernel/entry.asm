@@ -8,7 +8,7 @@
 	bits 64
 	section .text
 
-	extern trap, exit_to_user_work, syscall_table, own_syscall_table, sys_missing_beyond
+	extern trap, exit_to_user_work, fpu_exit_to_user, syscall_table, own_syscall_table, sys_missing_beyond
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -102,8 +102,16 @@ syscall_entry:
 	call [syscall_table + rax * 8]
 	SYSCALL_RETURN
 
-	; The frame may have been rewritten (exec, fork, later ptrace and signals): then IRET.
-.work:	mov rdi, rsp
+	; Mostly the one thing to do is to load the task's registers (fpu/switch.c): straight there. The frame may
+	; have been rewritten (exec, fork, later ptrace and signals): then IRET.
+.work:	cmp dword [rcx + TASK_FLAGS], TASK_NEED_FPU_LOAD
+	jne .more
+	mov rdi, rcx
+	call fpu_exit_to_user
+	test al, al
+	jz .more
+	SYSRET_SHORT
+.more:	mov rdi, rsp
 	call exit_to_user_work
 	test al, al
 	jnz restore_user

@@ -25,6 +25,7 @@ void offsets(void)
 	OUT(USER_CS, USER_CS);
 	OUT(USER_SS, USER_SS);
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
+	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);
 	OUT(TASK_FLAGS, offsetof(struct task, flags));
 	OUT(TASK_RSP, offsetof(struct task, rsp));
 	OUT(IST_STACK_SIZE, IST_STACK_SIZE);

@@ -4,7 +4,7 @@
  * switch_context. The idle task runs when nothing else can. All of it runs with interrupts off, so a task
  * is either on the CPU, or completely off it.
  */
-#include "fpu/fpu.h"
+#include "fpu/switch.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"

@@ -1,0 +1,37 @@
+/*
+ * The scheduler's two calls, inline for they are on every switch. PKRU is not left to the machine: kernel code
+ * touches user memory before any return to user mode, so the keys change hands at once, by RDPKRU and WRPKRU
+ * (seed 002). Interrupts off, prev and next different; kernel threads pass through.
+ */
+#ifndef FPU_SWITCH_H
+#define FPU_SWITCH_H
+
+#include "fpu/cpu.h"
+#include "fpu/fpu.h"
+#include "fpu/image.h"
+#include "fpu/insn.h"
+#include "fpu/policy.h"
+#include "fpu/verbs.h"
+
+static inline void fpu_switch_out(struct fpu_task *prev)
+{
+	if (!prev->active)
+		return;
+	if (fpu_config.pku)
+		prev->active->pkru = rdpkru();
+	if (prev->active->fpstate)
+		fpregs_copy_to_memory(fpu_this_cpu(), prev, FPU_EV_SWITCH_OUT);
+}
+
+/* The load flag needs no care: it was set at switch-out, or at birth. */
+static inline void fpu_switch_in(struct fpu_task *next)
+{
+	if (!next->active)
+		return;
+	if (fpu_config.pku)
+		wrpkru(next->active->pkru);
+	if (fpu_policy->switch_in && next->active->fpstate)
+		fpu_policy->switch_in(fpu_this_cpu(), next);
+}
+
+#endif
