@@ -1,7 +1,7 @@
 /*
  * xsave_data.h - contents for XSAVE areas that every CPU loads and stores unchanged, and what an area means:
  * shared by the host tests of the model and by the proof in ring 0. Whoever includes it has defined
- * `u64 random_word(void)` before, and included fpu/soft.c, whose view of the legacy region it uses.
+ * `u64 random_word(void)` before. Must not use anything of the model.
  */
 #ifndef XSAVE_DATA_H
 #define XSAVE_DATA_H
@@ -118,14 +118,30 @@ static u8 *value_place(const struct xstate_layout *layout, const struct xsave_ar
 	return (u8 *)area + xstate_compact_offset(layout, area->xcomp_bv, feature);
 }
 
-/* Whether the bytes that a compacted area does not hold mean the same as those it would hold. */
+/* Bytes of a legacy field group in their initial state, not by the model's own test. */
+static bool initial_x87(const struct xsave_area *area)
+{
+	static const struct xsave_area initial = { .fcw = 0x37f };
+
+	return !memcmp(area, &initial, offsetof(struct xsave_area, mxcsr)) &&
+	       !memcmp(area->st, initial.st, sizeof(initial.st));
+}
+
+static bool zero_bytes(const u8 *bytes, u32 n)
+{
+	while (n && !*bytes)
+		n--, bytes++;
+	return !n;
+}
+
+/* Whether what a compacted area stores for a component means the same as leaving it out. */
 static bool is_initial(const struct xstate_layout *layout, const struct xsave_area *area, u32 feature)
 {
 	if (feature == XF_X87)
-		return !x87_in_use(area);
+		return initial_x87(area);
 	if (feature == XF_SSE)
-		return !sse_in_use(area);
-	return all_zero(value_place(layout, area, feature), value_size(layout, feature));
+		return area->mxcsr == 0x1f80 && zero_bytes(area->xmm[0], sizeof(area->xmm));
+	return zero_bytes(value_place(layout, area, feature), value_size(layout, feature));
 }
 
 static bool same_bytes(const struct xstate_layout *layout, const struct xsave_area *a, const struct xsave_area *b,
