@@ -93,6 +93,48 @@ static long wake_by_thread(u64 ms)
 	return 0;
 }
 
+struct tenth_request {
+	long bits;
+	bool done;
+	struct wait_queue queue;
+};
+
+static void compute_tenth(void *arg)
+{
+	struct tenth_request *request = arg;
+
+	request->bits = (long)fpu_tenth_sse();
+	request->done = true;
+	wake_all(&request->queue);
+}
+
+/* In a kernel thread, which has no registers of its own. */
+static long tenth_by_thread(void)
+{
+	struct tenth_request request = { .done = false };
+
+	wait_queue_init(&request.queue);
+	if (!kthread_create("tenth", compute_tenth, &request))
+		return -ENOMEM;
+	while (!request.done)
+		wait_event(&request.queue, request.done);
+	return request.bits;
+}
+
+static long tenth(u64 how)
+{
+	switch (how) {
+	case TARRY_TENTH_SSE:
+		return (long)fpu_tenth_sse();
+	case TARRY_TENTH_X87:
+		return (long)fpu_tenth_x87();
+	case TARRY_TENTH_THREAD:
+		return tenth_by_thread();
+	default:
+		return -EINVAL;
+	}
+}
+
 long sys_tarry_debug(u64 command, u64 arg)
 {
 	if (!boot_flag("debug"))
@@ -126,7 +168,7 @@ long sys_tarry_debug(u64 command, u64 arg)
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:
-		return (long)(arg ? fpu_tenth_x87() : fpu_tenth_sse());
+		return tenth(arg);
 	default:
 		return -EINVAL;
 	}

@@ -14,6 +14,7 @@
 #define XFM_SSE			2
 #define OSPKE			(1u << 4)	/* CPUID.(7,0):ECX */
 #define YIELDS			200
+#define SECTIONS_MS		400
 
 static void set_controls(uint32_t mxcsr, uint16_t fcw)
 {
@@ -42,9 +43,9 @@ static void test_foreign_controls(void)
 		long sse, x87;
 
 		set_controls(hostile[i].mxcsr, hostile[i].fcw);
-		sse = debug(TARRY_DEBUG_TENTH, 0);
+		sse = debug(TARRY_DEBUG_TENTH, TARRY_TENTH_SSE);
 		sched_yield();
-		x87 = debug(TARRY_DEBUG_TENTH, 1);
+		x87 = debug(TARRY_DEBUG_TENTH, TARRY_TENTH_X87);
 		__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(fcw));
 		default_controls();
 		EXPECT_EQ(sse, TENTH);
@@ -52,6 +53,15 @@ static void test_foreign_controls(void)
 		EXPECT_EQ(mxcsr & ~0x3fu, hostile[i].mxcsr);
 		EXPECT_EQ(fcw, hostile[i].fcw);
 	}
+}
+
+/* Museum entry 12: a kernel thread has no registers that could be saved. */
+static void test_kernel_thread(void)
+{
+	if (!debug_allowed())
+		SKIP("needs debug on the kernel's command line");
+	for (int i = 0; i < 10; i++)
+		EXPECT_EQ(debug(TARRY_DEBUG_TENTH, TARRY_TENTH_THREAD), TENTH);
 }
 
 /* Divides by zero, unmasked: the next x87 instruction that waits raises the exception. */
@@ -72,7 +82,7 @@ static void pending_kept(void)
 	make_pending();
 	for (int i = 0; i < 20; i++) {
 		sched_yield();
-		if (debug_allowed() && debug(TARRY_DEBUG_TENTH, i & 1) != TENTH)
+		if (debug_allowed() && debug(TARRY_DEBUG_TENTH, i % 3) != TENTH)
 			exit(1);
 	}
 	wait_for_it();
@@ -138,9 +148,10 @@ static uint8_t parents[16][16], dead[16][16], found[16][16];
 #define STORE(n)	"movdqu %%xmm" #n ", " #n "*16(%[found])\n"
 
 /*
- * A child that fills the registers and dies, twice; then, by vfork so that this process waits, one
- * that looks what it got, in memory that the dead one may have had. No vector instruction comes
- * before that, so with the lazy policy nothing is loaded. Gives the last child's pid, or 0 in it.
+ * A child fills the registers and dies while this process yields; then, by vfork so that this
+ * process waits, another looks what it got, in memory that the dead one had. The dead one is not
+ * reaped before: that would free more. No vector instruction comes in between, so that with the
+ * lazy policy nothing is loaded. Gives the second child's pid, or 0 in it.
  */
 static inline __attribute__((always_inline)) long after_a_death(void)
 {
@@ -148,21 +159,20 @@ static inline __attribute__((always_inline)) long after_a_death(void)
 
 	__asm__ volatile(
 		EACH(LOAD_PARENTS)
-		"movl $2, %%ebx\n"
-		"1: movl %[fork], %%eax\n syscall\n"
-		"testq %%rax, %%rax\n jnz 2f\n"
+		"movl %[fork], %%eax\n syscall\n"
+		"testq %%rax, %%rax\n jnz 1f\n"
 		EACH(LOAD_DEAD)
 		"movl %[exit], %%eax\n xorl %%edi, %%edi\n syscall\n"
-		"2: movq %%rax, %%rdi\n movl %[wait], %%eax\n"
-		"xorl %%esi, %%esi\n xorl %%edx, %%edx\n xorl %%r10d, %%r10d\n syscall\n"
-		"decl %%ebx\n jnz 1b\n"
+		"1: movl $3, %%ebx\n"
+		"2: movl %[yield], %%eax\n syscall\n"
+		"decl %%ebx\n jnz 2b\n"
 		"movl %[vfork], %%eax\n syscall\n"
 		EACH(STORE)
 		: "=&a"(pid)
 		: [parents] "r"(parents), [dead] "r"(dead), [found] "r"(found),
-		  [fork] "i"(SYS_fork), [vfork] "i"(SYS_vfork), [wait] "i"(SYS_wait4),
+		  [fork] "i"(SYS_fork), [vfork] "i"(SYS_vfork), [yield] "i"(SYS_sched_yield),
 		  [exit] "i"(SYS_exit_group)
-		: "rbx", "rcx", "rdx", "rsi", "rdi", "r10", "r11", "memory", "cc",
+		: "rbx", "rcx", "rdi", "r11", "memory", "cc",
 		  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
 		  "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 	return pid;
@@ -190,6 +200,57 @@ static void test_after_a_death(void)
 		if (pid == 0)
 			exit(ktap_failed != 0);
 		EXPECT_EQ(wait4((int)pid, &status, 0), pid);
+		EXPECT_EQ(status, 0);
+		wait4(-1, NULL, 0);
+	}
+}
+
+/* --- Museum entries 3 and 8: registers while the kernel uses them and time slices end --- */
+
+/* A thousand kernel sections between filling the registers and looking at them. */
+static void many_sections(void)
+{
+	long turns = 1000;
+
+	__asm__ volatile(
+		EACH(LOAD_PARENTS)
+		"1: movl %[debug], %%eax\n movl %[tenth], %%edi\n xorl %%esi, %%esi\n syscall\n"
+		"decq %[turns]\n jnz 1b\n"
+		EACH(STORE)
+		: [turns] "+r"(turns)
+		: [parents] "r"(parents), [found] "r"(found), [debug] "i"(TARRY_SYS_DEBUG),
+		  [tenth] "i"(TARRY_DEBUG_TENTH)
+		: "rax", "rcx", "rdi", "rsi", "r11", "memory", "cc",
+		  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+		  "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
+static void sections_in_slices(int who)
+{
+	uint64_t end = now_ns() + SECTIONS_MS * 1000000UL;
+
+	ktap_failed = 0;
+	memset(dead, 0xdd, sizeof(dead));
+	for (int i = 0; i < 16; i++)
+		memset(parents[i], who * 16 + i, 16);
+	while (now_ns() < end && !ktap_failed) {
+		many_sections();
+		compare("a process in many sections");
+	}
+	exit(ktap_failed != 0);
+}
+
+static void test_sections(void)
+{
+	int status;
+
+	if (!debug_allowed())
+		SKIP("needs debug on the kernel's command line");
+	for (int who = 0; who < 3; who++)
+		if (fork() == 0)
+			sections_in_slices(who);
+	for (int who = 0; who < 3; who++) {
+		wait4(-1, &status, 0);
 		EXPECT_EQ(status, 0);
 	}
 }
@@ -312,8 +373,10 @@ static void test_refused(void)
 
 static const struct ktap_test tests[] = {
 	{ "the user's control words in a kernel section", test_foreign_controls },
+	{ "a kernel section in a kernel thread", test_kernel_thread },
 	{ "pending x87 exceptions", test_pending },
 	{ "registers after a death", test_after_a_death },
+	{ "registers across kernel sections", test_sections },
 	{ "loads are done", test_loads_are_done },
 	{ "PKRU in its initial state", test_open_pkru },
 	{ "images that the CPU refuses", test_refused },

@@ -56,6 +56,9 @@ struct tarry_stats {
 #define TARRY_DEBUG_SPIN		8	/* spin `argument` ticks, preemptible */
 #define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
 #define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
-#define TARRY_DEBUG_TENTH		11	/* bits of 0.1, from a kernel FPU section: 0 SSE, 1 x87 */
+#define TARRY_DEBUG_TENTH		11	/* bits of 0.1 from a kernel FPU section, computed... */
+#define TARRY_TENTH_SSE			0	/* ... with SSE */
+#define TARRY_TENTH_X87			1	/* ... with the x87 */
+#define TARRY_TENTH_THREAD		2	/* ... with SSE in a kernel thread */
 
 #endif
