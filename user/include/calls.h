@@ -53,6 +53,15 @@ static inline long mprotect(void *addr, size_t len, int prot)
 {
 	return syscall3(SYS_mprotect, addr, len, prot);
 }
+static inline long pkey_mprotect(void *addr, size_t len, int prot, int key)
+{
+	return syscall4(SYS_pkey_mprotect, addr, len, prot, key);
+}
+static inline long pkey_alloc(unsigned int flags, unsigned int rights)
+{
+	return syscall2(SYS_pkey_alloc, flags, rights);
+}
+static inline long pkey_free(int key) { return syscall1(SYS_pkey_free, key); }
 static inline long brk(void *end) { return syscall1(SYS_brk, end); }
 static inline long ioctl(int fd, unsigned int command, void *arg)
 {

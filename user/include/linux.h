@@ -27,6 +27,7 @@ enum {
 	SYS_clock_gettime = 228, SYS_clock_getres = 229, SYS_clock_nanosleep = 230,
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
 	SYS_readlinkat = 267, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
+	SYS_pkey_mprotect = 329, SYS_pkey_alloc = 330, SYS_pkey_free = 331,
 	SYS_clone3 = 435,
 };
 
@@ -60,6 +61,7 @@ enum {
 	PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4,
 	MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20,
 	MAP_NORESERVE = 0x4000, MAP_FIXED_NOREPLACE = 0x100000, MADV_DONTNEED = 4,
+	PKEY_DISABLE_ACCESS = 1, PKEY_DISABLE_WRITE = 2,
 };
 
 /* clone, futex, wait4, clocks, arch_prctl */

@@ -1,0 +1,174 @@
+/*
+ * intonly - integer-only programs: they have no vector registers, die of their first vector
+ * instruction, take less memory, and calling one over IPC costs what the boot option promises.
+ * Catches: registers of the caller lost or seen by the callee, a load that should have been
+ * avoided, an instruction that slips through, a program that cannot become an ordinary one.
+ *
+ * /etc/fpu, put there by whoever boots, holds the policy and the mode ("deferred init" if not).
+ */
+#include "registers.h"
+
+enum { CALLS = 1000, FEW = 100, TASKS = 40 };
+
+static char policy[16] = "deferred", mode[8] = "init";
+
+static void find_mode(void)
+{
+	char text[64] = "", *space;
+	long fd = open("/etc/fpu", O_RDONLY);
+
+	if (fd < 0)
+		return;
+	read((int)fd, text, sizeof(text) - 1);
+	close((int)fd);
+	space = strchr(text, ' ');
+	if (!space || space - text >= (long)sizeof(policy) || strlen(space + 1) >= sizeof(mode))
+		return;
+	*space = '\0';
+	strcpy(policy, text);
+	strcpy(mode, space + 1);
+}
+
+static struct tarry_stats counters(void)
+{
+	struct tarry_stats s = { 0 };
+
+	stats(&s, sizeof(s));
+	return s;
+}
+
+static int start(const char *path)
+{
+	char *argv[] = { (char *)path, NULL };
+	long pid = fork();
+
+	if (pid == 0) {
+		dup2((int)open("/etc/argv", O_RDONLY), 1);	/* quiet: a file that can't be written */
+		execve(path, argv, environ);
+		exit(99);
+	}
+	return (int)pid;
+}
+
+static void stop(int pid)
+{
+	kill(pid, SIGKILL);
+	wait4(pid, NULL, 0);
+}
+
+static int crash(const char *kind, const char *file, const char *argument)
+{
+	char *argv[] = { "/bin/intcrash", (char *)kind, (char *)file, (char *)argument, NULL };
+
+	return run(argv);
+}
+
+/* QEMU's software CPU lets XSAVE and XRSTOR pass when CR0.TS is set; a processor raises #NM. */
+static int ignores_ts(const char *kind)
+{
+	struct cpuid c = cpuid(0x40000000, 0);
+
+	return memcmp(&c.ebx, "TCGTCGTCGTCG", 12) == 0 && kind[0] == 'x' && strcmp(kind, "x87") != 0;
+}
+
+static void test_instructions(void)
+{
+	static const char *const kinds[] = { "x87", "fwait", "mmx", "sse", "control", "fxsave",
+					     "xsave", "xrstor", "avx" };
+
+	EXPECT_EQ(crash("none", NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		int status;
+
+		if (ignores_ts(kinds[i]))
+			continue;
+		status = crash(kinds[i], NULL, NULL);
+		if (status != 128 + SIGSEGV && (avx || strcmp(kinds[i], "avx") != 0))
+			FAIL("%s: status %d", kinds[i], status);
+	}
+	EXPECT_EQ(crash("fork", NULL, NULL), 128 + SIGSEGV);
+}
+
+static void test_exec(void)
+{
+	EXPECT_EQ(crash("exec", "/test/fpu", "--fresh"), 0);
+	EXPECT_EQ(crash("exec", "/bin/intcrash", "none"), 0);
+	EXPECT_EQ(crash("exec", "/bin/intcrash", "sse"), 128 + SIGSEGV);
+}
+
+/* The client's registers, all of them, stay as they are across a thousand calls. */
+static struct tarry_stats call_many(void)
+{
+	struct tarry_stats before, after;
+	int server = start("/bin/intserver");
+
+	sleep_ms(20);
+	make_pattern(&want, 271828);
+	before = counters();
+	keep_calling(TARRY_SYS_IPC_CALL, server, CALLS);
+	after = counters();
+	compare(0);
+	stop(server);
+	after.fpu_loads -= before.fpu_loads;
+	after.fpu_init_loads -= before.fpu_init_loads;
+	after.fpu_loads_avoided -= before.fpu_loads_avoided;
+	after.context_switches -= before.context_switches;
+	printf("# %s, intonly=%s: %d calls: %lu loads, %lu of the initial image, %lu avoided\n", policy,
+	       mode, CALLS, after.fpu_loads, after.fpu_init_loads, after.fpu_loads_avoided);
+	return after;
+}
+
+static void test_calls(void)
+{
+	struct tarry_stats s = call_many();
+
+	EXPECT(s.context_switches >= 2 * CALLS);
+	if (strcmp(mode, "ts") == 0) {
+		EXPECT(s.fpu_loads < FEW);
+		EXPECT(s.fpu_init_loads < FEW);
+		EXPECT(s.fpu_loads_avoided > CALLS - FEW);
+	} else {
+		EXPECT(s.fpu_init_loads >= CALLS);
+		/* Under lazy the client loads only when it uses its registers, which is once. */
+		if (strcmp(policy, "lazy") == 0)
+			EXPECT(s.fpu_loads < FEW);
+		else
+			EXPECT(s.fpu_loads >= CALLS && s.fpu_loads < CALLS + FEW);
+	}
+}
+
+static uint64_t heap_growth(const char *path)
+{
+	uint64_t before = counters().heap_pages, after;
+	int pids[TASKS];
+
+	for (int i = 0; i < TASKS; i++)
+		pids[i] = start(path);
+	sleep_ms(100);
+	after = counters().heap_pages;
+	for (int i = 0; i < TASKS; i++)
+		stop(pids[i]);
+	return after > before ? after - before : 0;
+}
+
+/* The integer-only ones come first: what the heap keeps of them only helps the others. */
+static void test_memory(void)
+{
+	uint64_t without = heap_growth("/bin/intserver"), with = heap_growth("/bin/ipcserver");
+
+	printf("# %d programs: %lu heap pages if integer-only, %lu if not\n", TASKS, without, with);
+	EXPECT(without + TASKS / 10 <= with);
+}
+
+static const struct ktap_test tests[] = {
+	{ "every vector instruction kills", test_instructions },
+	{ "exec between the two kinds", test_exec }, { "calls to a server", test_calls },
+	{ "memory", test_memory },
+};
+
+int main(void)
+{
+	detect();
+	find_mode();
+	return ktap_run(tests, (int)ARRAY_SIZE(tests));
+}
