@@ -255,6 +255,39 @@ static void test_sections(void)
 	}
 }
 
+/* A child that ends at once; what this process has in the registers meanwhile is saved for it. */
+static void make_child(void)
+{
+	__asm__ volatile(
+		EACH(LOAD_PARENTS)
+		"movl %[vfork], %%eax\n syscall\n"
+		"testq %%rax, %%rax\n jnz 1f\n"
+		"movl %[exit], %%eax\n xorl %%edi, %%edi\n syscall\n"
+		"1:\n"
+		EACH(STORE)
+		:
+		: [parents] "r"(parents), [found] "r"(found), [vfork] "i"(SYS_vfork),
+		  [exit] "i"(SYS_exit_group)
+		: "rax", "rcx", "rdi", "r11", "memory", "cc",
+		  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+		  "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+	wait4(-1, NULL, 0);
+}
+
+/* Interrupts that come while a parent's registers are saved must not use them. */
+static void test_many_forks(void)
+{
+	uint64_t end = now_ns() + SECTIONS_MS * 1000000UL;
+
+	memset(dead, 0xdd, sizeof(dead));
+	for (int i = 0; i < 16; i++)
+		memset(parents[i], i + 1, 16);
+	while (now_ns() < end && !ktap_failed) {
+		make_child();
+		compare("a parent of many");
+	}
+}
+
 /* --- Museum entry 1: a load is done before user code runs, not promised --- */
 
 static void yields(void)
@@ -374,9 +407,10 @@ static void test_refused(void)
 static const struct ktap_test tests[] = {
 	{ "the user's control words in a kernel section", test_foreign_controls },
 	{ "a kernel section in a kernel thread", test_kernel_thread },
-	{ "pending x87 exceptions", test_pending },
 	{ "registers after a death", test_after_a_death },
+	{ "pending x87 exceptions", test_pending },
 	{ "registers across kernel sections", test_sections },
+	{ "registers across many forks", test_many_forks },
 	{ "loads are done", test_loads_are_done },
 	{ "PKRU in its initial state", test_open_pkru },
 	{ "images that the CPU refuses", test_refused },

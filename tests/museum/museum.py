@@ -160,8 +160,9 @@ def judge(mutant, status, output):
         raise Wrong(f"green: {mutant.test} does not see that {mutant.wrong}")
     if mutant.reason not in output:
         raise Wrong(f"red, but not with {mutant.reason!r}:\n{output[-1500:]}")
-    if boot and boot[3] and "panic:" not in output:
-        if not re.search(rf"^not ok \d+ {re.escape(boot[3])}$", output, re.MULTILINE):
+    if boot and boot[3]:
+        result = re.search(rf"^(not )?ok \d+ {re.escape(boot[3])}$", output, re.MULTILINE)
+        if result and not result[1] or not result and "panic:" not in output:
             raise Wrong(f"red, but not in {boot[3]!r}:\n{output[-1500:]}")
 
 
