@@ -18,6 +18,7 @@ static bool give_fpstate(struct fpu_context *context)
 	context->fpstate = fpu_area_alloc(fpu_config.size);
 	if (!context->fpstate)
 		return false;
+	FPU_POINT();
 	fpu_image_reset(context->fpstate);
 	return true;
 }
@@ -35,7 +36,9 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 
 void fpu_free(struct fpu_task *task)
 {
+	FPU_POINT();
 	fpu_area_free(task->user.fpstate);
+	FPU_POINT();
 	task->user.fpstate = NULL;
 }
 
@@ -54,7 +57,9 @@ void fpu_fork(struct fpu_task *child)
 		flags = irq_save();
 		fpregs_copy_to_memory(fpu_this_cpu(), parent, FPU_EV_FORK);
 		irq_restore(flags);
+		FPU_POINT();
 		memcpy(child->user.fpstate, parent->user.fpstate, fpu_config.size);
+		FPU_POINT();
 		child->user.fpstate->xstate_bv &= ~fpu_config.layout.supervisor;
 	}
 	fpregs_unlock();

@@ -1,0 +1,24 @@
+/*
+ * In the place of the kernel's fpu/insn.h: the instructions that fpu/ uses, on a register file of symbolic
+ * values (registers.c). Each stops the run where a CPU would raise #NM.
+ */
+#ifndef FPU_INSN_H
+#define FPU_INSN_H
+
+#include "kernel/types.h"
+
+#define MSR_IA32_U_CET 0x6a0
+#define MSR_IA32_PL3_SSP 0x6a7
+
+void xsaves64(void *area, u64 rfbm);
+int xrstors64(const void *area, u64 rfbm);
+u32 rdpkru(void);
+void wrpkru(u32 pkru);
+void ldmxcsr(u32 mxcsr);
+u32 stmxcsr(void);
+void fninit(void);
+void clts(void);
+void stts(void);
+u64 read_fpu_msr(u32 msr);
+
+#endif

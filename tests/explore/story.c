@@ -1,0 +1,110 @@
+/* The explorer's words. See story.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fpu/setup.h"
+#include "tests/explore/story.h"
+
+#define LONGEST 256
+
+const char *const fpu_state_names[FPU_STATES] = { "NONE", "ACTIVE", "CACHED", "INACTIVE" };
+const char *const fpu_event_names[FPU_EVENTS] = {
+#define FPU_EVENT(name, text) #name,
+#include "fpu/transitions.def"
+};
+static const char *const task_names[TASKS] = { "A", "B", "C", "the kernel thread", "idle" };
+
+const char *config_name(const struct config *config)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "%s, %s%s%s", config->policy, config->intonly ? "intonly=" : "no integer-only",
+		 config->intonly ? config->intonly : "", config->ungated ? ", ungated" : "");
+	return name;
+}
+
+static void say(enum event event, char *text, size_t size)
+{
+	static const char *const plain[EVENTS] = {
+		[EVENT_CONTINUE] = "goes on",
+		[EVENT_INTERRUPT] = "is interrupted; the interrupt runs a kernel FPU section",
+		[EVENT_ENTER] = "enters the kernel",
+		[EVENT_VECTOR] = "executes a vector instruction and writes its registers",
+		[EVENT_UNGATED] = "changes an ungated component",
+		[EVENT_WRPKRU] = "writes PKRU",
+		[EVENT_EXIT] = "returns to user mode",
+		[EVENT_SECTION] = "runs a kernel FPU section",
+		[EVENT_EXEC] = "starts a new program",
+		[EVENT_EXEC_INTEGER] = "starts an integer-only program",
+		[EVENT_DIE] = "ends",
+	};
+
+	if (plain[event])
+		snprintf(text, size, "%s", plain[event]);
+	else if (event >= EVENT_DAMAGE_0)
+		snprintf(text, size, "damages %s's fpstate", task_names[event - EVENT_DAMAGE_0]);
+	else if (event >= EVENT_FORK_0)
+		snprintf(text, size, "makes a child, %s", task_names[event - EVENT_FORK_0]);
+	else
+		snprintf(text, size, "gives way to %s", task_names[event - EVENT_SWITCH_0]);
+}
+
+static void say_step(void)
+{
+	if (last_step.site)
+		printf("  [%s: %s to %s, %s:%u]", fpu_event_names[last_step.event], fpu_state_names[last_step.from],
+		       fpu_state_names[last_step.to], last_step.site->file, last_step.site->line);
+	printf("\n");
+}
+
+static void live(u32 number, enum event event)
+{
+	char text[80];
+	u32 who = world.current;
+	bool inside = world.place == AT_POINT;
+
+	say(event, text, sizeof(text));
+	last_step.site = NULL;
+	world_step(event);
+	printf("  %3u  %s%s %s", number, task_names[who], inside ? ", inside the kernel," : "", text);
+	say_step();
+}
+
+void tell_story(const struct config *config, const struct origin *origin, u32 state, enum event last)
+{
+	u8 events[LONGEST];
+	u32 n = 0;
+
+	for (u32 i = state; i && n < LONGEST; i = origin[i].from)
+		events[n++] = origin[i].event;
+	printf("  %s\n", world_failure);
+	world_start(config);
+	for (u32 i = 1; n; i++)
+		live(i, events[--n]);
+	live(0, last);
+}
+
+bool tell_coverage(const struct config *config)
+{
+	static const struct {
+		u8 event, from, to;
+		const char *policies;
+	} table[] = {
+#define FPU_TRANSITION(event, from, to, policies, source, reason) { FPU_EV_##event, FPU_##from, FPU_##to, policies },
+#include "fpu/transitions.def"
+	};
+	u32 wanted = 0, missing = 0;
+
+	for (u32 i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		bool ours = strchr(table[i].policies, config->policy[0]);
+		bool was = taken[table[i].event][table[i].from][table[i].to];
+
+		wanted += ours;
+		missing += ours != was;
+		if (ours != was)
+			printf("  %s from %s to %s: %s\n", fpu_event_names[table[i].event], fpu_state_names[table[i].from],
+			       fpu_state_names[table[i].to], ours ? "never taken" : "taken, but not this policy's");
+	}
+	printf("  %u of %u transitions taken as the table says\n", wanted - MIN(missing, wanted), wanted);
+	return !missing;
+}
