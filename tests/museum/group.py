@@ -1,4 +1,4 @@
-"""The museum: each old bug, put back, must turn its test red; without them the same tests are green.
+"""The museum: each old bug, put back, must turn its test red, which is green without.
 
 A mutant's number is that of the bug in the collection it comes from.
 """

@@ -40,7 +40,8 @@ WANTED = {"title", "happened", "wrong", "test", "reason"}
 KNOWN = WANTED | {"options"}
 BOOT_TEST = re.compile(r"boot/(qemu|bochs)/(\w+)(?:/(.+))?")
 NOT_COPIED = {"build", ".git", "__pycache__"}
-NOT_REUSED = {"museum", "tests", "bochs", ".lock"}
+BOCHS = "bochs"                    # shared: no mutant changes it
+REUSED = {"boot", "fpu", "kernel", "sched", "user"}
 BOOT_SECONDS = {"qemu": 60, "bochs": 300}
 MAKE_SECONDS, SUITE_SECONDS = 300, 1800
 
@@ -99,14 +100,23 @@ def apply(mutant, tree):
             file.write(text.replace(old, new))
 
 
+def not_reused(where, names):
+    """What of the build folder a copy does without: what other tests may be building now."""
+    if where != BUILD:
+        return []
+    return [name for name in names
+            if name not in REUSED and os.path.isdir(os.path.join(where, name))
+            or name.endswith((".new", ".lock"))]
+
+
 def copy_tree(tree):
-    """A copy of the sources, and of what make has built of them, with the times that make goes by."""
+    """A copy of the sources, and of what make has built of them, with the times make goes by."""
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(ROOT, tree, symlinks=True,
                     ignore=lambda where, names: NOT_COPIED.intersection(names))
-    if os.path.isdir(BUILD):
-        shutil.copytree(BUILD, os.path.join(tree, "build"), symlinks=True, ignore=(
-            lambda where, names: NOT_REUSED.intersection(names) if where == BUILD else []))
+    os.makedirs(os.path.join(BUILD, BOCHS), exist_ok=True)
+    shutil.copytree(BUILD, os.path.join(tree, "build"), symlinks=True, ignore=not_reused)
+    os.symlink(os.path.join(BUILD, BOCHS), os.path.join(tree, "build", BOCHS))
 
 
 def run(words, tree, seconds):
