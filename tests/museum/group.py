@@ -3,6 +3,7 @@
 A mutant's number is that of the bug in the collection it comes from.
 """
 
+import dataclasses
 import os
 import sys
 
@@ -35,7 +36,36 @@ def green_without():
         expect(status == 0, f"{program} is red without any mutant ({options})", output)
 
 
+def refused(function, *arguments):
+    """What museum.py has against it."""
+    try:
+        function(*arguments)
+    except museum.Wrong as wrong:
+        return str(wrong)
+    raise Fail(f"{function.__name__} has nothing against {arguments[1:]}")
+
+
+def judgement():
+    """Only red, in the test that was named, for the reason that was named, is success."""
+    log = "ok 1 other\nnot ok 2 one\npower-off: status 1\n"
+    one = museum.Mutant("00", "none", "", "", "nothing", "boot/qemu/program/one", "not ok 2", [])
+    other = dataclasses.replace(one, test="boot/qemu/program/other")
+    suite = dataclasses.replace(one, test="host/program/one", reason="wrong")
+    museum.judge(one, 1, log)
+    museum.judge(one, 125, "panic: not ok 2")
+    museum.judge(suite, 1, "FAIL host/program/one: wrong\n")
+    for mutant, status, output, trouble in (
+            (one, 0, log, "green"), (one, 1, "ok 2 one", "red, but not with"),
+            (other, 1, log, "red, but not in"), (one, None, "not ok 20 two", "red, but not in"),
+            (suite, 1, "ok   host/program/one\nFAIL else: wrong", "red, but not in")):
+        expect(refused(museum.judge, mutant, status, output).startswith(trouble),
+               f"not {trouble}: {output}")
+    gone = dataclasses.replace(one, replacements=[("Makefile", "no such line\n", "")])
+    expect("0 times" in refused(museum.apply, gone, ROOT), "a text that is gone is not told")
+
+
 def tests():
+    yield "judgement", judgement
     yield "green without", green_without
     for mutant in museum.mutants():
         yield f"{mutant.number} {mutant.name}", lambda mutant=mutant: caught(mutant)

@@ -163,17 +163,25 @@ def run_test(tree, test, options):
     return status, output
 
 
+def result_of(test, output):
+    """True if the test itself is green, False if it is red, None if it did not come to an end."""
+    boot = BOOT_TEST.fullmatch(test)
+    if boot and not boot[3]:
+        return False
+    green, red, name = (r"ok \d+ ", r"not ok \d+ ", boot[3]) if boot else ("ok +", "FAIL ", test)
+    found = re.search(rf"^(?:({green})|{red}){re.escape(name)}\b", output, re.MULTILINE)
+    return bool(found[1]) if found else None
+
+
 def judge(mutant, status, output):
     """Red for the stated reason, or Wrong."""
-    boot = BOOT_TEST.fullmatch(mutant.test)
+    green = result_of(mutant.test, output)
     if status == 0:
         raise Wrong(f"green: {mutant.test} does not see that {mutant.wrong}")
     if mutant.reason not in output:
         raise Wrong(f"red, but not with {mutant.reason!r}:\n{output[-1500:]}")
-    if boot and boot[3]:
-        result = re.search(rf"^(not )?ok \d+ {re.escape(boot[3])}$", output, re.MULTILINE)
-        if result and not result[1] or not result and "panic:" not in output:
-            raise Wrong(f"red, but not in {boot[3]!r}:\n{output[-1500:]}")
+    if green or green is None and "panic:" not in output:
+        raise Wrong(f"red, but not in {mutant.test}:\n{output[-1500:]}")
 
 
 def visit(mutant):
