@@ -24,6 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 VERDICT = re.compile(r"(?:\[ *[\d.]+\] )?power-off: (?:status (\d+)|(panic))")
 DRAIN_SECONDS = 30
+FPU_FILE = "/etc/fpu"
 
 
 def make(*targets):
@@ -83,13 +84,21 @@ class Boot:
         words = [] if self.stdin == "tty" else ["stdin=" + self.stdin]
         return " ".join(words + self.cmdline.split())
 
+    def fpu_file(self):
+        """What programs in the guest can't ask the kernel: policy and integer-only mode."""
+        words = dict(word.split("=", 1) for word in self.cmdline.split() if "=" in word)
+        if not words.keys() & {"fpu", "intonly"}:
+            return {}
+        text = f"{words.get('fpu', 'deferred')} {words.get('intonly', 'init')}"
+        return {FPU_FILE: text.encode()}
+
     def make_iso(self, folder):
         """The ISO for this run: the one that make built, if it fits."""
         cmdline = self.kernel_cmdline()
         if not cmdline and not self.files and self.argv == image.DEFAULT_ARGV:
             return built("tarry.iso")
         path = os.path.join(folder, "tarry.iso")
-        data = image.build({**listed_files("image"), **self.files}, self.argv)
+        data = image.build({**listed_files("image"), **self.fpu_file(), **self.files}, self.argv)
         iso.build(path, built("tarry.stripped.elf"), built("tarry.sym"), data, cmdline)
         return path
 

@@ -1,17 +1,18 @@
 /*
- * tour - shows in a few lines what the machine and the kernel are and do: every line is
- * either asked of the processor, counted by the kernel, or checked here. It must never
- * claim something it has not just seen; a failed check makes the exit status 1.
+ * tour - shows who owns the vector registers, step by step: each step does something, then prints what
+ * the kernel counted meanwhile and why a load was needed or could be avoided. It must never say
+ * what the counters do not show; a check that fails makes the exit status 1.
+ *
+ * /etc/fpu holds the policy and the integer-only mode if they are not the usual ones.
  */
-#include <lib.h>
+#include <xstate.h>
 
-static int failed;
+enum { DEFERRED, EAGER, LAZY };
+enum { QUIET_CALLS = 1000, SLEEPS = 20, IPC_CALLS = 1000 };
 
-static void verdict(int ok)
-{
-	printf("%s\n", ok ? ", right" : ", WRONG");
-	failed |= !ok;
-}
+static const char *const policies[] = { "deferred", "eager", "lazy" };
+static int policy, keep_mode, colours, failed;
+static struct tarry_stats start, before, delta;
 
 static struct tarry_stats counters(void)
 {
@@ -21,169 +22,255 @@ static struct tarry_stats counters(void)
 	return s;
 }
 
-static void show_processor(void)
+static void find_options(void)
 {
-	static const struct { uint32_t leaf, reg, bit; const char *name; } features[] = {
-		{ 1, 3, 26, "sse2" }, { 1, 2, 28, "avx" }, { 7, 1, 5, "avx2" },
-		{ 7, 1, 16, "avx512f" }, { 1, 2, 26, "xsave" }, { 1, 2, 27, "osxsave" },
-		{ 7, 2, 3, "pku" }, { 7, 3, 24, "amx" }, { 7, 1, 7, "smep" },
-		{ 7, 1, 20, "smap" }, { 7, 2, 2, "umip" },
-	};
-	struct cpuid c = cpuid(0, 0);
-	uint32_t vendor[4] = { c.ebx, c.edx, c.ecx, 0 };
-	uint32_t max = c.eax;
+	struct termios t = { 0 };
+	char text[64] = "";
+	long fd = open("/etc/fpu", O_RDONLY);
 
-	printf("  processor  %s:", (char *)vendor);
-	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
-		struct cpuid f = cpuid(features[i].leaf, 0);
-		uint32_t regs[4] = { f.eax, f.ebx, f.ecx, f.edx };
-
-		if (features[i].leaf <= max && regs[features[i].reg] >> features[i].bit & 1)
-			printf(" %s", features[i].name);
+	if (fd >= 0) {
+		read((int)fd, text, sizeof(text) - 1);
+		close((int)fd);
 	}
-	printf("\n");
+	for (int i = EAGER; i <= LAZY; i++)
+		if (strstr(text, policies[i]))
+			policy = i;
+	keep_mode = strstr(text, " ts") != NULL;
+	colours = ioctl(1, TCGETS, &t) == 0 && t.c_lflag & TTY_ECHO;	/* a person's terminal */
 }
 
-static void show_kernel(void)
+static const char *colour(const char *code)
 {
-	struct tarry_stats s = counters();
-
-	printf("  memory     %lu MiB, %lu free\n", s.total_pages / 256, s.free_pages / 256);
-	printf("  started    %lu.%03lu s ago, %lu timer ticks, %lu tasks\n",
-	       s.uptime_ns / 1000000000, s.uptime_ns / 1000000 % 1000, s.ticks, s.tasks);
+	return colours ? code : "";
 }
 
-/* One child sends numbers through a pipe; the parent adds them up. */
-static void show_pipe(void)
+static void begin(const char *title)
 {
-	struct tarry_stats before = counters(), after;
-	uint64_t sum = 0, v;
-	int fds[2];
-	long pid;
+	printf("%s%s%s\n", colour("\033[1m"), title, colour("\033[0m"));
+	before = counters();
+}
 
-	pipe(fds);
-	pid = fork();
+static void end(void)
+{
+	delta = counters();
+	delta.fpu_saves -= before.fpu_saves;
+	delta.fpu_loads -= before.fpu_loads;
+	delta.fpu_loads_avoided -= before.fpu_loads_avoided;
+	delta.fpu_init_loads -= before.fpu_init_loads;
+	delta.fpu_traps -= before.fpu_traps;
+	delta.context_switches -= before.context_switches;
+	delta.ticks -= before.ticks;
+}
+
+/* The figures of the step, and whether they are what the text claims. */
+static void show(int right)
+{
+	printf("  %s%lu saves, %lu loads, %lu loads avoided%s", colour("\033[36m"), delta.fpu_saves,
+	       delta.fpu_loads, delta.fpu_loads_avoided, colour("\033[0m"));
+	if (delta.fpu_traps)
+		printf(", %lu traps", delta.fpu_traps);
+	printf("%s\n", right ? "" : "  <- WRONG: not what the text above says");
+	failed |= !right;
+}
+
+static void start_line(void)
+{
+	printf("%sWho owns the FPU?%s A tour with the kernel's own counters; policy: %s.\n",
+	       colour("\033[1m"), colour("\033[0m"), policies[policy]);
+	puts("A context is ACTIVE (only the registers are right), CACHED (registers and memory are)");
+	puts("or INACTIVE (only memory is). A load is due when an INACTIVE task runs user code.");
+}
+
+static void show_calls(void)
+{
+	begin("1. Into the kernel and back, 1000 times");
+	for (int i = 0; i < QUIET_CALLS; i++)
+		getpid();
+	end();
+	puts("  The kernel uses no vector registers on the way: the task stays ACTIVE, nothing moves.");
+	show(delta.fpu_saves + delta.fpu_loads <= 2 * delta.context_switches);
+}
+
+static void show_sleep(void)
+{
+	begin("2. Sleep 20 times, nobody else runs");
+	for (int i = 0; i < SLEEPS; i++)
+		sleep_ms(1);
+	end();
+	puts("  Switched out: saved, ACTIVE to CACHED, so that nobody ever has to ask for the values.");
+	puts("  Back: idle has touched no register, CACHED to ACTIVE. Each load is avoided.");
+	show(delta.fpu_loads_avoided >= SLEEPS && delta.fpu_loads == 0);
+}
+
+static void show_birth(void)
+{
+	char *argv[] = { "/bin/true", NULL };
+
+	begin("3. Start a program and wait for its end");
+	run(argv);
+	end();
+	puts("  fork: the parent is saved once and CACHED, the child is a copy in memory, INACTIVE.");
+	puts("  exec and exit: the old values are dropped, not saved: nobody will ask for them.");
+	if (policy == LAZY)
+		puts("  lazy: loaded only if a vector instruction traps (#NM).");
+	else
+		puts("  Each first return to user mode of the child had to load: INACTIVE to ACTIVE.");
+	show(delta.fpu_saves >= 1 && (policy == LAZY || delta.fpu_loads >= 2));
+}
+
+static long spawn(char *const argv[])
+{
+	long pid = fork();
+
 	if (pid == 0) {
-		close(fds[0]);
-		for (v = 1; v <= 1000; v++)
-			write(fds[1], &v, sizeof(v));
-		exit(7);
+		exec_path(argv);
+		exit(127);
 	}
-	close(fds[1]);
-	while (read_full(fds[0], &v, sizeof(v)) == sizeof(v))
-		sum += v;
-	close(fds[0]);
-	pid = wait_status((int)pid);
-	after = counters();
-	printf("  pipe       a child sent 1..1000 (%lu switches), sum %lu, its status %ld",
-	       after.context_switches - before.context_switches, sum, pid);
-	verdict(sum == 500500 && pid == 7);
+	return pid;
 }
 
-/* A child serves: it adds the words it gets. The parent calls it 1000 times. */
-static void show_ipc(void)
+static void show_compute(void)
 {
-	struct tarry_stats before, after;
-	uint64_t m[TARRY_IPC_WORDS] = { 0 };
+	char *draw[] = { "mandelbrot", NULL }, *check[] = { "mandelbrot", "-q", NULL };
+	char *matrix[] = { "matrix", NULL };
 	int wrong = 0;
-	long server = fork(), r = 0;
+	long pids[2];
 
-	while (server == 0) {
-		r = ipc_reply_wait((int)r, m);
-		if (r < 0)
+	run(draw);
+	begin("4. That Mandelbrot set again, and a matrix product, at the same time");
+	pids[0] = spawn(check);
+	pids[1] = spawn(matrix);
+	for (int i = 0; i < 2; i++)
+		wrong += wait_status((int)pids[i]) != 0;
+	end();
+	printf("  %lu ticks, %lu switches. Each finds the other's values in the registers and must load;\n",
+	       delta.ticks, delta.context_switches);
+	printf("  both results are %s.\n", wrong ? "WRONG" : "right to the last bit");
+	show(!wrong && delta.fpu_loads >= 2);
+}
+
+/* An ordinary server: a child of the tour with vector registers of its own. */
+static void serve(void)
+{
+	uint64_t m[TARRY_IPC_WORDS] = { 0 };
+	long caller = 0;
+
+	for (;;) {
+		caller = ipc_reply_wait((int)caller, m);
+		if (caller < 0)
 			exit(1);
 		m[4] = m[0] + m[1] + m[2] + m[3];
 	}
+}
+
+static int call_server(long server)
+{
+	int wrong = 0;
+
+	sleep_ms(2);
 	before = counters();
-	for (uint64_t i = 0; i < 1000; i++) {
-		m[0] = i, m[1] = i * 2, m[2] = i * 3, m[3] = i * 4, m[4] = 0;
-		r = ipc_call((int)server, m);
-		wrong += r != 0 || m[4] != i * 10;
+	for (uint64_t i = 0; i < IPC_CALLS; i++) {
+		uint64_t m[TARRY_IPC_WORDS] = { i, 2 * i, 3 * i, 4 * i, 0 };
+
+		wrong += ipc_call((int)server, m) != 0 || m[4] != 10 * i;
 	}
-	after = counters();
+	end();
 	kill((int)server, SIGKILL);
 	wait_status((int)server);
-	printf("  messages   1000 calls to a server and back, %lu switches, %d wrong",
-	       after.context_switches - before.context_switches, wrong);
-	verdict(wrong == 0);
+	return wrong == 0;
 }
 
-static double leibniz(void)
+static void show_servers(void)
 {
-	double sum = 0;
+	char *integer[] = { "intserver", NULL };
+	long server;
+	int right;
 
-	for (unsigned int k = 0; k < 400000; k++)
-		sum += (k & 1 ? -4.0 : 4.0) / (2.0 * k + 1.0);
-	return sum;
+	begin("5. Call a server 1000 times");
+	server = fork();
+	if (server == 0)
+		serve();
+	right = call_server(server);
+	puts("  An ordinary one: client and server push each other's values out of the registers.");
+	show(right && (policy == LAZY || delta.fpu_loads >= IPC_CALLS));
+	right = call_server(spawn(integer));
+	puts("  An integer-only one (marked in its ELF file; a vector instruction would kill it):");
+	if (keep_mode)
+		puts("  the client stays CACHED in the registers meanwhile, behind CR0.TS: no load at all.");
+	else
+		printf("  it runs on the initial image (%lu loads of that); --intonly ts avoids all of it.\n",
+		       delta.fpu_init_loads);
+	show(right && (!keep_mode || delta.fpu_loads_avoided >= IPC_CALLS));
 }
 
-static double basel(void)
+/* The vault's owner opens it, sleeps, and finds it open; a second task keeps it closed. */
+static void show_vault(void)
 {
-	double sum = 0;
+	int key = (int)pkey_alloc(0, 0), fds[2];
+	long pid, refused, allowed;
+	char *vault;
 
-	for (unsigned int k = 1; k < 400000; k++)
-		sum += 6.0 / ((double)k * (double)k);
-	return sum;
-}
-
-/* Two processes compute at once in the same registers; each must get what it gets alone. */
-static void show_float(void)
-{
-	struct tarry_stats before, after;
-	double alone[2] = { leibniz(), basel() }, result[2] = { 0, 0 };
-	int fds[2];
-
-	before = counters();
-	for (int i = 0; i < 2; i++) {
-		pipe(fds);
-		if (fork() == 0) {
-			double v = i ? basel() : leibniz();
-
-			write(fds[1], &v, sizeof(v));
-			exit(0);
-		}
-		close(fds[1]);
-		dup2(fds[0], 10 + i);
-		close(fds[0]);
+	if (key < 0) {
+		puts("6. No vault: this CPU has no protection keys.");
+		return;
 	}
-	for (int i = 0; i < 2; i++) {
-		read_full(10 + i, &result[i], sizeof(double));
-		close(10 + i);
-		wait4(-1, NULL, 0);
+	begin("6. A vault: a page under a protection key");
+	vault = (char *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+	pkey_mprotect(vault, PAGE_SIZE, PROT_READ | PROT_WRITE, key);
+	strcpy(vault, "gold");
+	pipe(fds);
+	pid = fork();
+	if (pid == 0) {
+		wrpkru(pkru_with(rdpkru(), key, PKEY_DISABLE_ACCESS));
+		sleep_ms(2);
+		write(fds[1], "coin", 4);
+		exit(*(volatile char *)vault);		/* it has closed the vault: this kills it */
 	}
-	after = counters();
-	printf("  floats     two processes at once, %lu ticks, %lu switches:\n",
-	       after.ticks - before.ticks, after.context_switches - before.context_switches);
-	printf("             pi %.5f, pi*pi %.5f, same bits as alone", result[0], result[1]);
-	verdict(memcmp(alone, result, sizeof(alone)) == 0 && result[0] > 3.14 && result[0] < 3.15);
+	allowed = read(fds[0], vault, 4);
+	wrpkru(pkru_with(rdpkru(), key, PKEY_DISABLE_ACCESS));
+	refused = write(fds[1], vault, 4);
+	wait_status((int)pid);
+	end();
+	printf("  A task that had closed it woke us; the kernel still copied with our keys: %ld bytes.\n",
+	       allowed);
+	printf("  PKRU changes hands at the switch itself. We close it: write() gives %ld (%s).\n", refused,
+	       error_text(refused));
+	show(allowed == 4 && refused == -EFAULT);
+	munmap(vault, PAGE_SIZE);
+	pkey_free(key);
+	close(fds[0]);
+	close(fds[1]);
+	wrpkru(PKRU_DEFAULT);
 }
 
-static void show_crash(const char *kind, int expected)
+/* run.py reads the last line and puts the other policies' beside it. */
+static void show_summary(void)
 {
-	char *argv[] = { "/bin/crash", (char *)kind, NULL };
-	int status = run(argv);
+	struct tarry_stats s = counters();
+	uint64_t bytes = s.fpu_bytes_saved + s.fpu_bytes_loaded - start.fpu_bytes_saved -
+			 start.fpu_bytes_loaded;
 
-	printf("  crash      a program that does \"%s\" ends with status %d, %s", kind, status,
-	       status > 128 ? signal_text(status - 128) : "alive");
-	verdict(status == expected);
+	printf("%sIn all%s%21s%15s%15s%15s%15s\n", colour("\033[1m"), colour("\033[0m"), "saves",
+	       "loads", "loads avoided", "traps", "KB moved");
+	printf("  %-10s%15lu%15lu%15lu%15lu%15lu\n", policies[policy], s.fpu_saves - start.fpu_saves,
+	       s.fpu_loads - start.fpu_loads, s.fpu_loads_avoided - start.fpu_loads_avoided,
+	       s.fpu_traps - start.fpu_traps, bytes / 1024);
 }
 
 int main(void)
 {
-	struct tarry_stats first = counters(), last;
-
-	puts("Tarry is a kernel to read. A short tour:");
-	show_processor();
-	show_kernel();
-	show_pipe();
-	show_ipc();
-	show_float();
-	show_crash("null", 128 + SIGSEGV);
-	show_crash("ud", 128 + SIGILL);
-	last = counters();
-	printf("  after all  %ld pages fewer free than at the start, %lu page faults\n",
-	       (long)(first.free_pages - last.free_pages), last.page_faults - first.page_faults);
-	printf("%s Type help for the commands of the shell.\n",
-	       failed ? "Something above is WRONG." : "All of it was checked as it went.");
+	find_options();
+	start = counters();
+	start_line();
+	show_calls();
+	show_sleep();
+	show_birth();
+	show_compute();
+	show_servers();
+	show_vault();
+	show_summary();
+	if (failed)
+		puts("Something above is WRONG.");
 	return failed;
 }

@@ -1,27 +1,41 @@
-"""The boot tests: one boot on QEMU and one on Bochs of the programs in /test, many results each.
+"""The boot tests: the programs in /test, many results a boot.
 
-The program /bin/testall runs them all and prints one KTAP report. A run that does not end, or that
-ends otherwise than the report says, is a failure of its own.
+All of them run once on QEMU and once on Bochs; those that the FPU policy and mechanism matter to
+run again under each policy, each mode of integer-only programs, and Bochs' other processors. The
+program /bin/testall prints one KTAP report. A run that does not end, or that ends otherwise than
+the report says, is a failure of its own.
 """
 
 import ktap
 from boot import Boot, capture, listed_files
+from compare import POLICIES
 from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
-ARGV = [b"/bin/testall"]
 CMDLINE = "stderr=com3 log=com2 debug"
+FPU_PROGRAMS = ("fpu", "hostile", "intonly", "pkeys")
+INTEGER_ONLY_MODES = ("init", "ts")
+# Bochs' processors and the mechanisms that the plain run on tigerlake leaves out.
+BOCHS_VARIANTS = (("tigerlake", "native", "ts"), ("tigerlake", "soft", "init"),
+                  ("arrow_lake", "native", "ts"), ("arrow_lake", "soft", "init"))
+# What the kernel must have said; the second only where there are keys.
+LOG_WORDS = ("a vector instruction in an integer-only program", "(protection key 1)")
 
 
-def boot_tests(machine):
-    """Boots, and turns the report into outcomes."""
-    boot = Boot(machine=machine, argv=ARGV, cmdline=CMDLINE, timeout=SECONDS[machine],
-                files=listed_files("test"))
+def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="", programs=()):
+    """Boots, and turns the report into outcomes. No programs: all."""
+    boot = Boot(machine=machine, bochs_cpu=cpu, timeout=SECONDS[machine],
+                files=listed_files("test"),
+                argv=[b"/bin/testall", *(name.encode() for name in programs)],
+                cmdline=f"{CMDLINE} fpu={policy} intonly={mode} {words}")
     result, out, err = capture(boot)
     outcomes, trouble = ktap.parse(out.decode("utf-8", "replace"))
     failed = any(outcome.state == FAILED for outcome in outcomes)
     if not trouble and result.status != int(failed):
         trouble = f"status {result.status}, but the report says {int(failed)}"
+    for text in LOG_WORDS[:1] if "nopku" in words else LOG_WORDS:
+        if not trouble and not any(text in line for line in result.log):
+            trouble = f"the log has no {text!r}"
     if trouble:
         text = "\n".join([trouble, *result.reasons, excerpt(out), excerpt(err),
                           excerpt("\n".join(result.log))])
@@ -29,6 +43,18 @@ def boot_tests(machine):
     return outcomes + [Outcome("end", OK)]
 
 
+def fpu_tests(*arguments, **options):
+    return lambda: boot_tests(*arguments, programs=FPU_PROGRAMS, **options)
+
+
 def tests():
     for machine in SECONDS:
         yield machine, lambda machine=machine: boot_tests(machine)
+    for policy in POLICIES:
+        for mode in INTEGER_ONLY_MODES:
+            if (policy, mode) != ("deferred", "init"):
+                yield f"qemu {policy} {mode}", fpu_tests("qemu", policy=policy, mode=mode)
+    yield "qemu nopku", fpu_tests("qemu", words="nopku")
+    for cpu, mechanism, mode in BOCHS_VARIANTS:
+        yield f"bochs {cpu} {mechanism} {mode}", fpu_tests("bochs", cpu, mode=mode,
+                                                          words=f"xstate={mechanism}")

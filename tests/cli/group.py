@@ -223,9 +223,24 @@ def panic():
 
 
 def tour(machine):
+    """No check of the tour's fails, and the table has the figures of all three policies."""
     done = tarry("--machine", machine)
     succeeded(done)
-    expect(b"Tarry" in done.stdout, "the tour shows nothing", done.stdout)
+    expect(b"Who owns the FPU?" in done.stdout, "the tour shows nothing", done.stdout)
+    expect(b"WRONG" not in done.stdout and b"\x1b[" not in done.stdout, "wrong", done.stdout)
+    for policy in (b"deferred", b"eager", b"lazy"):
+        expect(re.search(rb"^  %s( +\d+){5}$" % policy, done.stdout, re.MULTILINE),
+               f"no figures for {policy.decode()}", done.stdout)
+
+
+def tour_policies():
+    """With a policy given there is one boot and no table; its checks hold under each."""
+    for words in (["--fpu", "eager"], ["--fpu", "lazy"], ["--intonly", "ts", "--fpu", "deferred"],
+                  ["--cmdline", "nopku fpu=deferred"]):
+        done = tarry(*words)
+        succeeded(done)
+        expect(b"WRONG" not in done.stdout, f"wrong under {words}", done.stdout)
+        expect(b"The same tour" not in done.stdout, f"a table under {words}", done.stdout)
 
 
 def log_file():
@@ -387,5 +402,6 @@ def tests():
     yield "GDB", gdb
     for machine in ("qemu", "bochs"):
         yield f"tour on {machine}", lambda machine=machine: tour(machine)
+    yield "tour under other policies", tour_policies
     yield "bochs: streams and status", bochs_streams
     yield "bochs: shell on a terminal", lambda: shell("bochs")
