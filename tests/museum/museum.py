@@ -194,11 +194,11 @@ def visit(mutant):
 
 
 def red_tests(mutant):
-    """The names of all tests of the suite that go red with the bug in."""
+    """The names of all tests of the suite but this room's that go red with the bug in."""
     tree = os.path.join(ROOMS, mutant.number)
     copy_tree(tree)
     apply(mutant, tree)
-    shutil.rmtree(os.path.join(tree, "tests", "museum"))
+    os.remove(os.path.join(tree, "tests", "museum", "group.py"))
     status, output = run(["./run-tests.sh"], tree, SUITE_SECONDS)
     red = re.findall(r"^FAIL (.*?)(?:: | \([\d.]+ s\)$|$)", output, re.MULTILINE)
     shutil.rmtree(tree)
