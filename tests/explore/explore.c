@@ -26,7 +26,7 @@ struct saved_task {
 	u32 trail, pkru, saved_pkru, flags, stack;
 	s32 last_cpu;
 	u8 life;
-	bool exec, killed, doomed;
+	bool exec, killed, doomed, bad;
 };
 
 struct saved {
@@ -54,14 +54,17 @@ static struct stack stacks_seen[MAX_STACKS];
 static u32 states;
 static u64 edges;
 
+/* Never 0. */
 static u64 hash_bytes(const void *bytes, size_t size)
 {
-	const u8 *p = bytes;
-	u64 hash = 0xcbf29ce484222325;
+	u64 hash = size, word;
 
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ p[i]) * 0x100000001b3;
-	hash ^= hash >> 29;
+	for (size_t i = 0; i < size; i += sizeof(word)) {
+		word = 0;
+		memcpy(&word, (const u8 *)bytes + i, MIN(sizeof(word), size - i));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash ^= hash >> 32;
+	}
 	return hash * 0xbf58476d1ce4e5b9 | 1;
 }
 
@@ -92,6 +95,7 @@ static void save_task(struct saved_task *to, u32 index)
 		.logical = task->logical, .trail = task->trail, .pkru = task->pkru,
 		.saved_pkru = task->fpu.user.pkru, .flags = task->fpu.flags, .last_cpu = task->fpu.user.last_cpu,
 		.life = task->life, .exec = task->exec, .killed = task->killed, .doomed = task->doomed,
+		.bad = task->fpu.user.bad,
 	};
 	if (index >= USERS || task->life == LIFE_ALIVE)
 		to->stack = stack_save(index, task->sp);
@@ -136,6 +140,7 @@ static void restore_task(u32 index, const struct saved_task *from)
 	task->exec = from->exec;
 	task->killed = from->killed;
 	task->doomed = from->doomed;
+	task->fpu.user.bad = from->bad;
 	if (index >= USERS || task->life == LIFE_ALIVE)
 		memcpy(from->sp, stacks_seen[from->stack].bytes, stacks_seen[from->stack].size);
 }
@@ -210,7 +215,8 @@ static void put_task(struct key *key, const struct task *task, bool running)
 {
 	u8 bits = (u8)(task->exec | task->killed << 1 | task->doomed << 2 | (task->fpu.active != NULL) << 3 |
 		       (task->fpu.user.last_cpu == FPU_NO_CPU) << 4 | (task->pkru == PKRU_DEFAULT) << 5 |
-		       (!running && task->fpu.user.pkru == PKRU_DEFAULT) << 6);
+		       (!running && task->fpu.user.pkru == PKRU_DEFAULT) << 6 |
+		       task->fpu.user.bad << 7);
 	u8 flags = task->fpu.own_flags;
 
 	put(key, &task->life, 1);

@@ -49,8 +49,11 @@ struct image image_state(u32 index)
 void image_set_state(u32 index, const struct image *image)
 {
 	struct xsave_area *area = &areas[index].area;
+	struct image now = image_state(index);
 
-	used[index] = image->used;
+	used[index] = now.used = image->used;
+	if (!memcmp(&now, image, sizeof(now)))
+		return;
 	memset(area, 0, AREA_SIZE);
 	area->xcomp_bv = XCOMP_COMPACTED | fpu_config.mask;
 	area->xstate_bv = (image->xstate_bv & XFM_LEGACY) | (image->xstate_bv & 4 ? XFM(XF_CET_U) : 0);
