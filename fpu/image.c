@@ -49,27 +49,17 @@ void fpu_image_prepare(struct xsave_area *image)
 	}
 }
 
-static bool load_components(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
-{
-	fpu_clear_ts(cpu);
-	return !(fpu_config.native ? xrstors64(area, mask) : fpu_load_soft(cpu, area, mask));
-}
-
 bool fpu_image_load_failed(struct fpu_cpu *cpu)
 {
 	fpu_image_load_init(cpu);
 	return false;
 }
 
-bool fpu_image_load_ungated(struct fpu_cpu *cpu, const struct xsave_area *area)
-{
-	return load_components(cpu, area, fpu_config.ungated);
-}
-
 void fpu_image_load_init(struct fpu_cpu *cpu)
 {
+	fpu_clear_ts(cpu);
 	cpu->counters.init_loads++;
-	if (!load_components(cpu, init_image, fpu_config.mask))
+	if (fpu_config.native ? xrstors64(init_image, fpu_config.mask) : fpu_load_soft(cpu, init_image, fpu_config.mask))
 		fpu_broken("the initial image can't be loaded");
 }
 

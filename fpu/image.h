@@ -91,9 +91,6 @@ static inline bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *
 	return true;
 }
 
-/* Loads the components that TS does not gate, and only those. */
-bool fpu_image_load_ungated(struct fpu_cpu *cpu, const struct xsave_area *area);
-
 /* The registers become initial. */
 void fpu_image_load_init(struct fpu_cpu *cpu);
 

@@ -13,13 +13,15 @@
 #include "kernel/insn.h"
 #include "kernel/string.h"
 
+/* The context sees its fpstate when it can be loaded, not before. */
 static bool give_fpstate(struct fpu_context *context)
 {
-	context->fpstate = fpu_area_alloc(fpu_config.size);
-	if (!context->fpstate)
+	struct xsave_area *area = fpu_area_alloc(fpu_config.size);
+
+	if (!area)
 		return false;
-	FPU_POINT();
-	fpu_image_reset(context->fpstate);
+	fpu_image_reset(area);
+	context->fpstate = area;
 	return true;
 }
 
@@ -61,31 +63,39 @@ void fpu_fork(struct fpu_task *child)
 		memcpy(child->user.fpstate, parent->user.fpstate, fpu_config.size);
 		FPU_POINT();
 		child->user.fpstate->xstate_bv &= ~fpu_config.layout.supervisor;
+		child->user.bad = parent->user.bad;
 	}
 	fpregs_unlock();
 }
 
+/* With interrupts off nobody sees a context whose fpstate is being freed: an interrupt's section may load it. */
 bool fpu_exec(struct fpu_task *task, bool integer_only)
 {
+	struct fpu_context *context = &task->user;
+	struct xsave_area *unused = NULL;
 	struct fpu_cpu *cpu;
 	u64 flags;
 
-	if (!integer_only && !task->user.fpstate && !give_fpstate(&task->user))
+	if (!integer_only && !context->fpstate && !give_fpstate(context))
 		return false;
 	flags = irq_save();
 	cpu = fpu_this_cpu();
-	if (task->user.fpstate) {
+	if (context->fpstate) {
 		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
-		fpu_image_reset(task->user.fpstate);
-		if (fpu_policy->switch_in)
+		fpu_image_reset(context->fpstate);
+		context->bad = false;
+		if (integer_only) {
+			unused = context->fpstate;
+			context->fpstate = NULL;
+		} else if (fpu_policy->switch_in) {
 			fpu_policy->switch_in(cpu, task);
+		}
 	}
-	task->user.pkru = PKRU_DEFAULT;
+	context->pkru = PKRU_DEFAULT;
 	if (fpu_config.pku)
 		wrpkru(PKRU_DEFAULT);
 	irq_restore(flags);
-	if (integer_only)
-		fpu_free(task);
+	fpu_area_free(unused);
 	return true;
 }
 

@@ -1,7 +1,9 @@
 /*
  * Lazy: CR0.TS is set instead of loading, and the first vector instruction traps (#NM) and loads. The old
- * owner's values stay in the registers meanwhile. What TS does not gate (supervisor state, tiles) is loaded at
- * switch-in.
+ * owner's values stay in the registers meanwhile. TS does not gate supervisor state and tiles: a context that has
+ * any in use is loaded whole at switch-in, and for the others they are put to init. A task that runs without its
+ * registers can't leave that initial state behind the kernel's back: PASID is the kernel's to write, tiles trap by
+ * XFD.
  */
 #include "fpu/image.h"
 #include "fpu/policy.h"
@@ -11,8 +13,13 @@ static bool switch_in(struct fpu_cpu *cpu, struct fpu_task *task)
 {
 	if (!fpu_config.ungated || fpregs_valid(cpu, task->active))
 		return true;
-	fpregs_claim(cpu, NULL); /* the registers become a mixture of two contexts */
-	return fpu_image_load_ungated(cpu, task->active->fpstate);
+	if (task->active->fpstate->xstate_bv & fpu_config.ungated)
+		return fpregs_copy_to_cpu(cpu, task, FPU_EV_SWITCH_IN);
+	if (fpu_ungated_in_use(cpu)) {
+		fpregs_claim(cpu, NULL);
+		fpu_image_load_init(cpu);
+	}
+	return true;
 }
 
 static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)

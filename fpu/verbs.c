@@ -59,9 +59,12 @@ static inline bool load(struct fpu_cpu *cpu, struct fpu_task *task, const struct
 {
 	struct fpu_context *context = task->active;
 
+	if (unlikely(context->bad))
+		return false;
 	cpu->owner = NULL;
 	if (likely(fpu_image_load(cpu, context->fpstate)))
 		return true;
+	context->bad = true; /* for good: a second try would find a loadable image and carry on */
 	fpu_image_reset(context->fpstate);
 	now_in_memory(task);
 	note(cpu, context, FPU_EV_BAD_IMAGE, FPU_INACTIVE, FPU_INACTIVE, site, 0);
