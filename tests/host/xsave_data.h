@@ -155,8 +155,8 @@ static bool same_bytes(const struct xstate_layout *layout, const struct xsave_ar
 }
 
 /* A component has one value in both compacted areas: its bytes, or the initial one where its bit is clear. */
-static bool same_value(const struct xstate_layout *layout, const struct xsave_area *a, const struct xsave_area *b,
-		       u32 feature)
+static inline bool same_value(const struct xstate_layout *layout, const struct xsave_area *a,
+			      const struct xsave_area *b, u32 feature)
 {
 	bool in_a = a->xstate_bv >> feature & 1, in_b = b->xstate_bv >> feature & 1;
 
@@ -169,7 +169,8 @@ static bool same_value(const struct xstate_layout *layout, const struct xsave_ar
  * Overwrites everything that a compacted save of that area had to write with the byte that the area was
  * poisoned with; then the whole area must be poison. Returns the first byte that isn't, or -1.
  */
-static long first_stray_byte(const struct xstate_layout *layout, struct xsave_area *area, u32 size, u8 poison)
+static inline long first_stray_byte(const struct xstate_layout *layout, struct xsave_area *area, u32 size,
+				    u8 poison)
 {
 	u64 stored = area->xstate_bv;
 
