@@ -11,7 +11,7 @@ from boot import capture
 
 POLICIES = ("deferred", "eager", "lazy")
 COLUMNS = ("saves", "loads", "loads avoided", "traps", "KB moved")
-ROW = re.compile(rb"^ *(" + "|".join(POLICIES).encode() + rb")((?: +\d+){%d}) *\r?\n" % len(COLUMNS),
+ROW = re.compile(rb"^ *(%s)((?: +\d+){%d}) *\r?\n" % ("|".join(POLICIES).encode(), len(COLUMNS)),
                  re.MULTILINE)
 KEPT = 1 << 16
 NOTES = (

@@ -271,8 +271,12 @@ def run_options(options):
     if trace:
         trace.check(result.ended)
     if options.stats:
-        with open(stats_fd, "w", encoding="ascii") as file:
-            write_stats(file, read_stats(result.log))
+        stats = read_stats(result.log)
+        if stats:
+            with open(stats_fd, "w", encoding="ascii") as file:
+                write_stats(file, stats)
+        else:
+            say(f"{options.stats}: no counters, for Tarry did not come to power off")
     if result.status == 0 and result.ended and wants_comparison(options) and out.row:
         return compare(boot, out.row)
     return result.status

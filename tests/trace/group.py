@@ -1,0 +1,144 @@
+"""The trace of real runs against the table of transitions and the kernel's counters.
+
+Every record must be one that fpu/transitions.def allows under the policy, each context's records
+must chain, and what the trace shows must add up to what --stats says. Nothing here knows how the
+kernel comes to a record.
+"""
+
+import json
+import os
+import re
+import tempfile
+
+from framework import BUILD, ROOT, WORK, command, expect, expect_equal
+
+SCRIPT = os.path.join(ROOT, "run-qemu.sh")
+TABLE = os.path.join(ROOT, "fpu", "transitions.def")
+LINE = re.compile(r'FPU_TRANSITION\((\w+), (\w+), (\w+), "(\w+)"')
+SNAPSHOT_EVERY = 1000
+# A snapshot is several records long, and waits while the table of tasks is being changed.
+SNAPSHOT_SLACK = 100
+SAVES = {("SWITCH_OUT", "ACTIVE"), ("FORK", "ACTIVE"), ("KERNEL_BEGIN", "ACTIVE")}
+SHELL = b"""\
+mandelbrot -q | cat
+true
+sleep 0.05
+matrix | mandelbrot -q
+intcrash none
+crash null
+exit
+"""
+SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
+SWITCHING_PROGRAM = os.path.join(BUILD, "user", "bin", "tour")
+
+
+def table():
+    """{(event, from, to): letters of its policies}"""
+    with open(TABLE, encoding="ascii") as file:
+        found = {match.groups()[:3]: match[4] for match in LINE.finditer(file.read())}
+    expect(len(found) > 10, "the table of transitions could not be read")
+    return found
+
+
+def traced(program, *options, stdin=b""):
+    """Runs the program; gives the records and the counters."""
+    folder = tempfile.mkdtemp(dir=WORK)
+    names = [os.path.join(folder, name) for name in ("trace", "stats", "log")]
+    words = [SCRIPT, "--timeout", "100", "--trace", names[0], "--stats", names[1], "--log",
+             names[2], *options, "--exec", program]
+    done = command(words, input=stdin)
+    expect(done.returncode in (0, 139), f"status {done.returncode}", done.stdout, done.stderr)
+    with open(names[0], encoding="ascii") as file:
+        records = [json.loads(line) for line in file]
+    with open(names[1], encoding="ascii") as file:
+        stats = json.load(file)
+    expect(records, "the trace is empty")
+    return records, stats
+
+
+def check_sequence(records):
+    """Each record is numbered, and there is a place to start reading within every thousand."""
+    for number, record in enumerate(records):
+        expect_equal(record["seq"], number, "a sequence number")
+    starts = [record["seq"] for record in records if record["kind"] == "snapshot-cpu"]
+    expect(starts and starts[0] == 0, "the trace does not begin with a snapshot")
+    for first, second in zip(starts, [*starts[1:], len(records)]):
+        expect(second - first <= SNAPSHOT_EVERY + SNAPSHOT_SLACK,
+               f"no snapshot between records {first} and {second}")
+
+
+def check_transitions(records, policy):
+    legal = table()
+    for record in records:
+        if record["kind"] == "transition":
+            step = (record["event"], record["from"], record["to"])
+            expect(policy[0] in legal.get(step, ""), f"{step} is not in the table", str(record))
+
+
+def check_chains(records):
+    """Each context goes on from where it was; CACHED may have become INACTIVE unseen, when its CPU
+    got another owner."""
+    states, owners, cached = {}, {}, {}
+    for number, record in enumerate(records):
+        cpu = record["cpu"]
+        if record["lost"]:
+            states.clear()
+        if record["owner"] != owners.get(cpu):
+            owners[cpu] = record["owner"]
+            cached = {context: (on, valid and on != cpu) for context, (on, valid) in cached.items()}
+        if record["kind"] != "transition":
+            continue
+        context, known = record["context"], states.get(record["context"])
+        if known == "CACHED" and record["from"] == "INACTIVE":
+            expect(not cached[context][1], "a CACHED context lost its registers without a new owner",
+                   str(record))
+        elif known:
+            expect(known == record["from"], f"record {number}: the context was {known}", str(record))
+        else:
+            expect(record["from"] == "NONE" or any(r["lost"] for r in records[:number + 1]),
+                   "a context that nobody saw being born", str(record))
+        states[context] = record["to"]
+        cached[context] = (cpu, record["to"] == "CACHED")
+
+
+def check_counters(records, stats):
+    """The trace's saves, loads and avoided loads against the counters; lost records lose some."""
+    steps = [record for record in records if record["kind"] == "transition"]
+    shown = {
+        "saves": sum((r["event"], r["from"]) in SAVES for r in steps),
+        "loads": sum(r["from"] == "INACTIVE" and r["to"] in ("ACTIVE", "CACHED") for r in steps),
+        "loads_avoided": sum(r["avoided"] for r in steps),
+    }
+    lost = sum(record["lost"] for record in records)
+    for name, found in shown.items():
+        counted = sum(cpu[name] for cpu in stats["cpus"])
+        expect(found <= counted <= found + lost, f"{name}: {counted} counted, {found} in the trace "
+                                                 f"({lost} records lost)")
+    return lost
+
+
+def check(records, stats, policy):
+    expect_equal(stats["policy"], policy, "the policy")
+    check_sequence(records)
+    check_transitions(records, policy)
+    check_chains(records)
+    return check_counters(records, stats)
+
+
+def small_run(policy, *options):
+    """A shell and a few programs: nothing may be lost."""
+    records, stats = traced(SHELL_PROGRAM, "--fpu", policy, *options, stdin=SHELL)
+    expect_equal(check(records, stats, policy), 0, "the number of lost records")
+
+
+def many_switches(policy):
+    """Thousands of records, faster than a serial line takes them: some may be lost, and counted."""
+    check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
+
+
+def tests():
+    for policy in ("deferred", "eager", "lazy"):
+        yield policy, lambda policy=policy: small_run(policy)
+        yield f"{policy}, many switches", lambda policy=policy: many_switches(policy)
+    yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
+    yield "bochs", lambda: small_run("deferred", "--machine", "bochs")
