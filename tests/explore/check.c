@@ -52,7 +52,6 @@ static void check_active(u32 index)
 	compare(index, &registers.values, COMPONENTS, "I-ONE: the registers");
 }
 
-/* Under lazy, ungated components of the running task are in the registers even while it is INACTIVE. */
 static void check_memory(u32 index)
 {
 	const struct task *task = &world.task[index];
@@ -61,7 +60,7 @@ static void check_memory(u32 index)
 
 	if (!image.used || !image.written)
 		fail("I-ONE: %c's fpstate is not its own", 'A' + index);
-	compare(index, &values, lazy() && index == world.current ? UNGATED : COMPONENTS, "I-ONE: the fpstate");
+	compare(index, &values, COMPONENTS, "I-ONE: the fpstate");
 }
 
 static void check_task(u32 index)

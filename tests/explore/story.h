@@ -16,6 +16,6 @@ const char *config_name(const struct config *config);
 void tell_story(const struct config *config, const struct origin *origin, u32 state, enum event last);
 
 /* False if a transition of the policy was never taken, or one that is not the policy's was. */
-bool tell_coverage(const struct config *config);
+bool tell_coverage(const char *policy);
 
 #endif

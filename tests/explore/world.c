@@ -138,7 +138,8 @@ static u64 options_at(enum place place)
 
 	if (place == IN_USER)
 		return BIT(EVENT_ENTER) | BIT(EVENT_VECTOR) | (world.config.pkru ? BIT(EVENT_WRPKRU) : 0) |
-		       (world.config.ungated && me()->fpu.user.fpstate ? BIT(EVENT_UNGATED) : 0);
+		       (world.config.ungated && me()->fpu.user.fpstate && !(me()->fpu.own_flags & TASK_NEED_FPU_LOAD) ?
+				BIT(EVENT_UNGATED) : 0);
 	if (place == DYING)
 		return switch_options();
 	if (place == AT_POINT)

@@ -57,7 +57,7 @@ struct world {
 extern struct world world;
 extern u8 stacks[TASKS][STACK_SIZE];
 
-/* The last transition, for the story; and which ones have been taken. */
+/* The last transition, for the story; and which ones have been taken since somebody cleared this. */
 extern struct fpu_step last_step;
 extern bool taken[FPU_EVENTS][FPU_STATES][FPU_STATES];
 
