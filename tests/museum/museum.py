@@ -202,6 +202,7 @@ def red_tests(mutant):
     status, output = run(["./run-tests.sh"], tree, SUITE_SECONDS)
     red = re.findall(r"^FAIL (.*?)(?:: | \([\d.]+ s\)$|$)", output, re.MULTILINE)
     shutil.rmtree(tree)
+    red = list(dict.fromkeys(red))
     return red if status is not None else red + ["(the suite did not end)"]
 
 
