@@ -252,7 +252,7 @@ static void show_summary(void)
 			 start.fpu_bytes_loaded;
 
 	printf("%sIn all%s%21s%15s%15s%15s%15s\n", colour("\033[1m"), colour("\033[0m"), "saves",
-	       "loads", "loads avoided", "traps", "KB moved");
+	       "loads", "free returns", "traps", "KB moved");
 	printf("  %-10s%15lu%15lu%15lu%15lu%15lu\n", policies[policy], s.fpu_saves - start.fpu_saves,
 	       s.fpu_loads - start.fpu_loads, s.fpu_loads_avoided - start.fpu_loads_avoided,
 	       s.fpu_traps - start.fpu_traps, bytes / 1024);
