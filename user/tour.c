@@ -1,7 +1,7 @@
 /*
- * tour - shows who owns the vector registers, step by step: each step does something, then prints what
- * the kernel counted meanwhile and why a load was needed or could be avoided. It must never say
- * what the counters do not show; a check that fails makes the exit status 1.
+ * tour - shows who owns the vector registers, step by step: each step does something, then prints
+ * what the kernel counted meanwhile and why a load was needed or could be avoided. It must never
+ * say what the counters do not show; a check that fails makes the exit status 1.
  *
  * /etc/fpu holds the policy and the integer-only mode if they are not the usual ones.
  */
@@ -143,8 +143,8 @@ static void show_compute(void)
 	for (int i = 0; i < 2; i++)
 		wrong += wait_status((int)pids[i]) != 0;
 	end();
-	printf("  %lu ticks, %lu switches. Each finds the other's values in the registers and must load;\n",
-	       delta.ticks, delta.context_switches);
+	printf("  %lu ticks, %lu switches. Each finds the other's values in the registers and must "
+	       "load;\n", delta.ticks, delta.context_switches);
 	printf("  both results are %s.\n", wrong ? "WRONG" : "right to the last bit");
 	show(!wrong && delta.fpu_loads >= 2);
 }
@@ -234,8 +234,8 @@ static void show_vault(void)
 	end();
 	printf("  A task that had closed it woke us; the kernel still copied with our keys: %ld bytes.\n",
 	       allowed);
-	printf("  PKRU changes hands at the switch itself. We close it: write() gives %ld (%s).\n", refused,
-	       error_text(refused));
+	printf("  PKRU changes hands at the switch itself. We close it: write() gives %ld (%s).\n",
+	       refused, error_text(refused));
 	show(allowed == 4 && refused == -EFAULT);
 	munmap(vault, PAGE_SIZE);
 	pkey_free(key);
@@ -252,7 +252,7 @@ static void show_summary(void)
 			 start.fpu_bytes_loaded;
 
 	printf("%sIn all%s%21s%15s%15s%15s%15s\n", colour("\033[1m"), colour("\033[0m"), "saves",
-	       "loads", "free returns", "traps", "KB moved");
+	       "loads", "loads avoided", "traps", "KB moved");
 	printf("  %-10s%15lu%15lu%15lu%15lu%15lu\n", policies[policy], s.fpu_saves - start.fpu_saves,
 	       s.fpu_loads - start.fpu_loads, s.fpu_loads_avoided - start.fpu_loads_avoided,
 	       s.fpu_traps - start.fpu_traps, bytes / 1024);

@@ -1,8 +1,9 @@
 /*
- * hostile - programs that do to the extended state whatever user code can: reserved MXCSR bits,
- * saves with every mask, restores of garbage and of every kind of broken header. Meanwhile a sibling
- * keeps patterns in its registers and looks after them. Catches: a kernel that panics on an image
- * that it saved itself but can't load, and registers of another task that change or show.
+ * hostile - programs that do to the extended state whatever user code can: reserved MXCSR
+ * bits, saves with every mask, restores of garbage and of every kind of broken header.
+ * Meanwhile a sibling keeps patterns in its registers and looks after them. Catches: a kernel
+ * that panics on an image that it saved itself but can't load, and registers of another task
+ * that change or show.
  *
  * An instruction that the processor refuses must end the program by SIGSEGV; one that it lets pass
  * must leave a program that goes on or is killed at the next load.

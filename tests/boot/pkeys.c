@@ -257,8 +257,8 @@ static void test_closed_after_open(void)
 }
 
 /*
- * PKRU = value, `turns` calls of number nr (or a spin), PKRU as it is then. No memory is touched: the
- * value may have closed it all.
+ * PKRU = value, `turns` calls of number nr (or a spin), PKRU as it is then. No memory is touched:
+ * the value may have closed it all.
  */
 static uint32_t keep_pkru(uint32_t value, long nr, uint64_t turns)
 {
@@ -348,7 +348,7 @@ static void test_everything_closed(void)
 	EXPECT_EQ(ktap_child(close_everything), SIGSEGV);
 }
 
-/* An image without PKRU, restored with PKRU asked for: the initial value, which is 0 and opens all. */
+/* An image without PKRU, restored with PKRU asked for: the initial value, 0, opens all. */
 static void test_xrstor(void)
 {
 	static uint8_t image[8192] __attribute__((aligned(64)));

@@ -90,10 +90,10 @@ def check_chains(records):
             continue
         context, known = record["context"], states.get(record["context"])
         if known == "CACHED" and record["from"] == "INACTIVE":
-            expect(not cached[context][1], "a CACHED context lost its registers without a new owner",
-                   str(record))
+            expect(not cached[context][1],
+                   "a CACHED context lost its registers without a new owner", str(record))
         elif known:
-            expect(known == record["from"], f"record {number}: the context was {known}", str(record))
+            expect(known == record["from"], f"record {number}: it was {known}", str(record))
         else:
             expect(record["from"] == "NONE" or any(r["lost"] for r in records[:number + 1]),
                    "a context that nobody saw being born", str(record))
