@@ -65,8 +65,9 @@ static void end(void)
 /* The figures of the step, and whether they are what the text claims. */
 static void show(int right)
 {
-	printf("  %s%lu saves, %lu loads, %lu loads avoided%s", colour("\033[36m"), delta.fpu_saves,
-	       delta.fpu_loads, delta.fpu_loads_avoided, colour("\033[0m"));
+	printf("  %s%lu saves, %lu loads, %lu %s%s", colour("\033[36m"), delta.fpu_saves,
+	       delta.fpu_loads, delta.fpu_loads_avoided,
+	       policy == EAGER ? "returns that found them loaded" : "loads avoided", colour("\033[0m"));
 	if (delta.fpu_traps)
 		printf(", %lu traps", delta.fpu_traps);
 	printf("%s\n", right ? "" : "  <- WRONG: not what the text above says");
@@ -252,7 +253,7 @@ static void show_summary(void)
 			 start.fpu_bytes_loaded;
 
 	printf("%sIn all%s%21s%15s%15s%15s%15s\n", colour("\033[1m"), colour("\033[0m"), "saves",
-	       "loads", "loads avoided", "traps", "KB moved");
+	       "loads", "free returns", "traps", "KB moved");
 	printf("  %-10s%15lu%15lu%15lu%15lu%15lu\n", policies[policy], s.fpu_saves - start.fpu_saves,
 	       s.fpu_loads - start.fpu_loads, s.fpu_loads_avoided - start.fpu_loads_avoided,
 	       s.fpu_traps - start.fpu_traps, bytes / 1024);
