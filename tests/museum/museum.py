@@ -21,6 +21,7 @@ build/museum/NN.
 
 import argparse
 import dataclasses
+import fcntl
 import glob
 import os
 import re
@@ -131,7 +132,10 @@ def run(words, tree, seconds):
 
 
 def build(tree, *targets):
-    status, output = run(["make", "-s", "-j2", *targets], tree, MAKE_SECONDS)
+    """Brings targets up to date, one make at a time in a tree, like the boot runner."""
+    with open(os.path.join(tree, "build", ".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, output = run(["make", "-s", "-j2", *targets], tree, MAKE_SECONDS)
     if status != 0:
         raise Wrong(f"make {' '.join(targets)} failed:\n{output}")
 
@@ -232,7 +236,11 @@ def main():
     parser.add_argument("numbers", nargs="*", metavar="NN", help="only these")
     options = parser.parse_args()
     chosen = [m for m in mutants() if not options.numbers or m.number in options.numbers]
-    build(ROOT, "iso", "test-image")
+    os.makedirs(BUILD, exist_ok=True)
+    try:
+        build(ROOT, "iso", "test-image")
+    except Wrong as wrong:
+        sys.exit(f"museum.py: {wrong}")
     results = [(show_full if options.full else show_visit)(mutant) for mutant in chosen]
     return 0 if results and all(results) else 1
 
