@@ -17,7 +17,7 @@ static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)
 	return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
 }
 
-/* A bad image is met again, and reported, on the way to user mode. */
+/* A bad image stays bad: the way to user mode reports it. */
 static void kernel_end(struct fpu_cpu *cpu, struct fpu_task *task)
 {
 	fpregs_copy_to_cpu(cpu, task, FPU_EV_KERNEL_END);

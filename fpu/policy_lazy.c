@@ -24,7 +24,7 @@ static bool switch_in(struct fpu_cpu *cpu, struct fpu_task *task)
 
 static bool exit_to_user(struct fpu_cpu *cpu, struct fpu_task *task)
 {
-	if (fpregs_valid(cpu, task->active)) {
+	if (fpregs_valid(cpu, task->active) || task->active->fpstate->xstate_bv & fpu_config.ungated) {
 		fpu_clear_ts(cpu);
 		return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
 	}

@@ -7,6 +7,7 @@
 #include "kernel/insn.h"
 #include "kernel/memory.h"
 #include "kernel/spinlock.h"
+#include "kernel/string.h"
 
 #define SLOT_SIZE (2 * KSTACK_SIZE)
 #define MAX_CACHED 32
@@ -49,6 +50,8 @@ static bool map_stack(u64 top)
 			unmap_stack(top);
 			return false;
 		}
+		/* Cleared, for it may have held program text: QEMU's translator is slow on stores to such a page. */
+		clear_page(page_address(page));
 		*kernel_pte(va) = page_to_phys(page) | PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_GLOBAL;
 	}
 	return true;

@@ -18,6 +18,7 @@
 #include "kernel/time.h"
 #include "kernel/trace.h"
 #include "sched/task.h"
+#include "sched/wait.h"
 
 #define RING_RECORDS 8192
 #define SNAPSHOT_EVERY 1000
@@ -35,20 +36,19 @@ struct record {
 };
 
 static struct record *ring;
-static u64 head, tail, sequence;
+static u64 head, tail, sequence, next_snapshot;
 static u32 lost;
 bool fpu_tracing;
 
-/* A context's id, or a small number for the owners that are none: 0 nobody, -1 kernel, -2 initial image. */
-static u64 owner_id(const struct fpu_cpu *cpu)
-{
-	const void *owner = cpu->owner;
+/*
+ * The owner by a number that outlives it: a context's id, 0 nobody, -1 kernel, -2 initial image. The pointer in
+ * fpu_cpu may name a dead context and is never followed.
+ */
+static u64 owner_id;
 
-	if (!owner)
-		return 0;
-	if (owner == fpu_kernel_owner)
-		return ~0ul;
-	return owner == fpu_init_owner ? ~1ul : ((const struct fpu_context *)owner)->id;
+static void note_owner(const struct fpu_cpu *cpu)
+{
+	owner_id = cpu->owner == fpu_kernel_owner ? ~0ul : cpu->owner == fpu_init_owner ? ~1ul : 0;
 }
 
 static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
@@ -60,7 +60,7 @@ static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
 		return NULL;
 	}
 	*r = (struct record){ .kind = (u8)kind, .sequence = sequence++, .time = clock_ns(), .lost = lost };
-	r->owner = owner_id(cpu);
+	r->owner = owner_id;
 	r->step.cpu = (u8)cpu->id;
 	lost = 0;
 	head++;
@@ -94,7 +94,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 {
 	if (!try_set_bit0(&task_lock.locked)) /* somebody on the way is changing the table: next time */
 		return;
-	next_record(cpu, SNAPSHOT_CPU);
+	if (next_record(cpu, SNAPSHOT_CPU))
+		next_snapshot = sequence - 1 + SNAPSHOT_EVERY;
 	tasks_for_each(snapshot_context, (void *)cpu);
 	spin_release(&task_lock);
 }
@@ -104,7 +105,9 @@ __attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, c
 {
 	struct record *r;
 
-	if (sequence % SNAPSHOT_EVERY == 0)
+	if (cpu->owner == context)
+		owner_id = context->id;
+	if (sequence >= next_snapshot)
 		snapshot(cpu);
 	r = next_record(cpu, TRANSITION);
 	if (!r)
@@ -119,8 +122,12 @@ __attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, c
 
 __attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
 {
-	struct record *r = next_record(cpu, OWNER);
+	struct record *r;
 
+	note_owner(cpu);
+	if (sequence >= next_snapshot)
+		snapshot(cpu);
+	r = next_record(cpu, OWNER);
 	if (r)
 		r->tid = current->tid;
 }
@@ -168,12 +175,16 @@ static void write_record(const struct record *r)
 	serial_write(COM4, line, (size_t)n);
 }
 
+static struct mutex drain_lock;
+
 static void drain(void)
 {
+	mutex_lock(&drain_lock);
 	while (tail != head) {
 		write_record(&ring[tail % RING_RECORDS]);
 		tail++;
 	}
+	mutex_unlock(&drain_lock);
 }
 
 static void trace_thread(void *arg)
@@ -191,6 +202,7 @@ void trace_init(void)
 	ring = kmalloc(RING_RECORDS * sizeof(*ring));
 	if (!ring || !kthread_create("trace", trace_thread, NULL))
 		panic("no memory for the trace");
+	mutex_init(&drain_lock);
 	fpu_tracing = true;
 }
 

@@ -128,8 +128,8 @@ static void kernel_exception(u64 vector, struct regs *regs)
 	}
 	if (vector == EXC_DEBUG && regs->rip == (u64)syscall_entry)
 		return; /* a user's single step of SYSCALL; it goes on when the user does */
-	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK)) {
-		regs->rip = fixup; /* a non-canonical user address */
+	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK || vector == EXC_UNDEFINED)) {
+		regs->rip = fixup; /* a non-canonical user address, a refused image, an XSAVES that is not there */
 		return;
 	}
 	if (vector == EXC_DOUBLE_FAULT && kstack_guard_hit(read_cr2()))
