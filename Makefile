@@ -8,7 +8,7 @@ OBJCOPY := $(CROSS_COMPILE)objcopy
 NM := $(CROSS_COMPILE)nm
 NASM ?= nasm
 
-KERNEL_DIRS := boot kernel fpu sched
+KERNEL_DIRS := boot kernel kernel/crypto fpu sched
 KERNEL_C := $(filter-out kernel/offsets.c,$(wildcard $(KERNEL_DIRS:%=%/*.c)))
 KERNEL_ASM := $(wildcard $(KERNEL_DIRS:%=%/*.asm))
 KERNEL_OBJECTS := $(KERNEL_C:%.c=$(BUILD)/%.o) $(KERNEL_ASM:%.asm=$(BUILD)/%.asm.o)
@@ -57,5 +57,6 @@ lines:
 	@for d in boot kernel fpu sched; do printf '%-8s %6s\n' $$d $$(cat $$d/*.[ch] $$d/*.asm $$d/*.def 2>/dev/null | wc -l); done
 	@printf '%-8s %6s\n' kernel+ $$(cat $(KERNEL_DIRS:%=%/*) | wc -l)
 
+include kernel/crypto/flags.mk
 -include $(KERNEL_OBJECTS:.o=.d)
 -include tools/iso.mk user/Makefile.inc tests/Makefile.inc

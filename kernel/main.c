@@ -7,6 +7,8 @@
 #include "kernel/acpi.h"
 #include "kernel/apic.h"
 #include "kernel/bootinfo.h"
+#include "kernel/crypto/best.h"
+#include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/fault.h"
 #include "kernel/file.h"
@@ -15,6 +17,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/mm.h"
+#include "kernel/packets.h"
 #include "kernel/panic.h"
 #include "kernel/serial.h"
 #include "kernel/string.h"
@@ -165,6 +168,8 @@ void kmain(u32 magic, u32 info)
 	page_init();
 	paging_init();
 	fpu_init();
+	crypto_init();
+	entropy_init();
 	acpi_init();
 	apic_init();
 	apic_init_cpu();
@@ -177,6 +182,7 @@ void kmain(u32 magic, u32 info)
 	process_init();
 	tty_init();
 	trace_init();
+	packets_init();
 	if (!kthread_create("init", run_programs, NULL))
 		panic("no memory for the first task");
 	time_init_cpu();

@@ -1,9 +1,11 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
 #include "fpu/cpu.h"
+#include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/mm.h"
+#include "kernel/packets.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -198,6 +200,7 @@ u64 boot_insns(void)
 long sys_tarry_stats(u64 buf, size_t size)
 {
 	const struct fpu_counters *fpu = &fpu_this_cpu()->counters;
+	struct entropy_counters entropy = entropy_counters();
 	struct tarry_stats stats = {
 		.free_pages = pages_free() + kstack_cached_pages(),
 		.total_pages = pages_total(),
@@ -220,6 +223,10 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.fpu_sections_again = fpu->sections_again,
 		.fpu_traps = fpu->traps,
 		.model_ticks = fpu->model_ticks,
+		.entropy_samples = entropy.samples,
+		.entropy_vector = entropy.vector_mixes,
+		.entropy_scalar = entropy.scalar_mixes,
+		.packets_sealed = packets_sealed(),
 	};
 
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));

@@ -4,7 +4,8 @@
 
 #include "kernel/types.h"
 
-/* A number that programs can't easily guess: RDRAND where there is one, else the TSC, mixed. */
+/* Any context, and no FPU section. Never waits: until entropy_ready() the numbers may be guessable. */
+void random_bytes(void *dst, size_t n);
 u64 random_u64(void);
 
 #endif

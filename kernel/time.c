@@ -4,6 +4,7 @@
  * must not be used here or anywhere (Bochs 3.1 computes it wrongly).
  */
 #include "kernel/apic.h"
+#include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
@@ -117,6 +118,7 @@ void timer_interrupt(void)
 	this_cpu->ticks++;
 	if (current == this_cpu->idle)
 		this_cpu->idle_ticks++;
+	entropy_mix_irq(rdtsc());
 	expire_timers(clock_ns());
 	sched_tick();
 }

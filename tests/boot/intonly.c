@@ -126,7 +126,9 @@ static void test_calls(void)
 	if (strcmp(mode, "ts") == 0) {
 		EXPECT(s.fpu_loads < FEW);
 		EXPECT(s.fpu_init_loads < FEW);
-		EXPECT(s.fpu_loads_avoided > CALLS - FEW);
+		/* A mix of the entropy pool displaces the client's registers; lazy never needs them back. */
+		if (strcmp(policy, "lazy") != 0)
+			EXPECT(s.fpu_loads_avoided > CALLS - FEW);
 	} else {
 		/*
 		 * Under lazy the client loads only when it uses its registers, which is once; until

@@ -126,6 +126,14 @@ static inline long debug(long command, long arg)
 {
 	return syscall2(TARRY_SYS_DEBUG, command, arg);
 }
+static inline long crypt(struct tarry_crypt *call)
+{
+	return syscall1(TARRY_SYS_CRYPT, call);
+}
+static inline long getrandom(void *buf, size_t n, unsigned int flags)
+{
+	return syscall3(SYS_getrandom, buf, n, flags);
+}
 
 /* Both IPC calls send and receive the message in the same five registers. */
 static inline long ipc(long nr, long pid, uint64_t message[TARRY_IPC_WORDS])

@@ -56,6 +56,9 @@ enum {
 	AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000, PIPE_BUF = 4096,
 };
 
+/* getrandom */
+enum { GRND_NONBLOCK = 1, GRND_RANDOM = 2 };
+
 /* mmap, mprotect, madvise */
 enum {
 	PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4,

@@ -17,7 +17,8 @@
 #define TARRY_SYS_IPC_REPLY_WAIT	0x1001
 #define TARRY_SYS_STATS			0x1002
 #define TARRY_SYS_DEBUG			0x1003
-#define TARRY_SYS_END			0x1004	/* one past the last */
+#define TARRY_SYS_CRYPT			0x1004
+#define TARRY_SYS_END			0x1005	/* one past the last */
 
 /* An IPC message travels in rsi, rdx, r10, r8, r9, in this order, both ways. */
 #define TARRY_IPC_WORDS			5
@@ -43,6 +44,30 @@ struct tarry_stats {
 	uint64_t fpu_sections, fpu_sections_again;	/* kernel FPU sections; those that cost nothing */
 	uint64_t fpu_traps;		/* lazy policy: #NM */
 	uint64_t model_ticks;		/* TSC ticks inside the model of XSAVES and XRSTORS */
+	uint64_t entropy_samples;	/* moments of interrupts that went into the pool */
+	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
+	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
+	uint64_t packets_sealed;
+};
+
+/*
+ * crypt(struct tarry_crypt *): seals one packet `packets` times with ChaCha20-Poly1305 (RFC 8439),
+ * each time in a kernel FPU section of its own. The nonce's last 32 bits, little endian, go up by
+ * one from packet to packet. 0, or EINVAL, EFAULT, ENOMEM, EINTR.
+ */
+#define TARRY_CRYPT_WORKER		1	/* a kernel thread does it, the caller sleeps */
+#define TARRY_CRYPT_SCALAR		2	/* in general registers, without FPU sections */
+#define TARRY_CRYPT_MAX_PACKETS		(1u << 20)
+#define TARRY_CRYPT_MAX_SIZE		8192u
+#define TARRY_CRYPT_MAX_AAD		64u
+
+struct tarry_crypt {
+	uint64_t input, output;		/* the packet; the last one sealed, or 0 */
+	uint64_t aad;			/* what is authenticated only */
+	uint32_t size, aad_size;	/* bytes at input and output, and at aad */
+	uint32_t packets, flags;
+	uint8_t key[32], nonce[12];
+	uint8_t tags[16];		/* result: all tags XORed together */
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */
