@@ -3,6 +3,7 @@
  * line; a normal boot refuses.
  */
 #include "fpu/environment.h"
+#include "fpu/kernel.h"
 #include "kernel/bootinfo.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -135,6 +136,17 @@ static long tenth(u64 how)
 	}
 }
 
+/* What a kernel FPU section costs that does nothing, in TSC ticks, without what the model takes. */
+static u64 section_ticks(void)
+{
+	u64 model = fpu_this_cpu()->counters.model_ticks, empty = rdtsc(), start = rdtsc(), end;
+
+	kernel_fpu_begin();
+	kernel_fpu_end();
+	end = rdtsc();
+	return end - start - (start - empty) - (fpu_this_cpu()->counters.model_ticks - model);
+}
+
 long sys_tarry_debug(u64 command, u64 arg)
 {
 	if (!boot_flag("debug"))
@@ -165,6 +177,12 @@ long sys_tarry_debug(u64 command, u64 arg)
 		spin_ticks(arg);
 		preempt_enable();
 		return 0;
+	case TARRY_DEBUG_SECTION: {
+		u64 flags = irq_save(), first = section_ticks(), second = section_ticks();
+
+		irq_restore(flags);
+		return (long)(arg ? second : first);
+	}
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:

@@ -55,6 +55,8 @@ OPERATIONS = [
     Operation("fork", "fork + exit + wait", 25000, (125194, 151570)),
     Operation("write-fault", "first write to a page", 1200, (5983, 6353)),
     Operation("boot", "first kernel to first user instruction", 20_000_000, (None, 1_599_190_303)),
+    Operation("section-first", "kernel FPU section, first after user code", None, (None, 151)),
+    Operation("section-again", "kernel FPU section, again", 20, (None, 57)),
     Operation("yield", "sched_yield, nobody else runnable", None, (778, 792)),
     Operation("futex", "futex, there and back, two threads", None, (5736, 6627)),
     Operation("read-fault", "first read of a page", None, (1148, 1251)),
@@ -66,7 +68,8 @@ OPERATIONS = [
 
 def run_under_icount(program):
     """Runs it on Tarry; gives its standard output as lines."""
-    words = [os.path.join(ROOT, "run-qemu.sh"), "--icount", "--timeout", SECONDS, "--exec", program]
+    words = [os.path.join(ROOT, "run-qemu.sh"), "--icount", "--cmdline", "debug",
+             "--timeout", SECONDS, "--exec", program]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise HostError(f"{program} ended with status {done.returncode}")

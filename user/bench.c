@@ -269,6 +269,19 @@ static void faults(void)
 	munmap(pages, TOTAL * PAGE_SIZE);
 }
 
+/* A kernel FPU section with nothing in it: the first since user code ran, and the next. */
+static void kernel_sections(void)
+{
+	static const char *const names[] = { "section-first", "section-again" };
+
+	for (long again = 0; again < 2; again++) {
+		for (int round = 0; round < TOTAL; round++)
+			shared->sample[round] =
+				(uint32_t)(debug(TARRY_DEBUG_SECTION, again) + (long)empty_pair);
+		report(names[again], 0, 1);
+	}
+}
+
 int main(void)
 {
 	struct tarry_stats counters;
@@ -289,6 +302,7 @@ int main(void)
 	faults();
 	futex_round_trip();
 	fork_exec_exit_wait();
+	kernel_sections();
 	print_row("boot", counters.boot_insns, counters.boot_insns, 0, 1);
 	return 0;
 }
