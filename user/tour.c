@@ -8,7 +8,7 @@
 #include <xstate.h>
 
 enum { DEFERRED, EAGER, LAZY };
-enum { QUIET_CALLS = 1000, SLEEPS = 20, IPC_CALLS = 1000 };
+enum { QUIET_CALLS = 1000, SLEEPS = 20, IPC_CALLS = 1000, PACKETS = 1000, PACKET_SIZE = 256 };
 
 static const char *const policies[] = { "deferred", "eager", "lazy" };
 static int policy, keep_mode, colours, failed;
@@ -58,6 +58,9 @@ static void end(void)
 	delta.fpu_loads_avoided -= before.fpu_loads_avoided;
 	delta.fpu_init_loads -= before.fpu_init_loads;
 	delta.fpu_traps -= before.fpu_traps;
+	delta.fpu_sections -= before.fpu_sections;
+	delta.fpu_sections_again -= before.fpu_sections_again;
+	delta.entropy_vector -= before.entropy_vector;
 	delta.context_switches -= before.context_switches;
 	delta.ticks -= before.ticks;
 }
@@ -70,6 +73,8 @@ static void show(int right)
 	       policy == EAGER ? "returns that found them loaded" : "loads avoided", colour("\033[0m"));
 	if (delta.fpu_traps)
 		printf(", %lu traps", delta.fpu_traps);
+	if (delta.entropy_vector)
+		printf(" (the timer used the registers %lu times, for entropy)", delta.entropy_vector);
 	printf("%s\n", right ? "" : "  <- WRONG: not what the text above says");
 	failed |= !right;
 }
@@ -89,7 +94,7 @@ static void show_calls(void)
 		getpid();
 	end();
 	puts("  The kernel uses no vector registers on the way: the task stays ACTIVE, nothing moves.");
-	show(delta.fpu_saves + delta.fpu_loads <= 2 * delta.context_switches);
+	show(delta.fpu_saves + delta.fpu_loads <= 2 * (delta.context_switches + delta.entropy_vector));
 }
 
 static void show_sleep(void)
@@ -100,7 +105,8 @@ static void show_sleep(void)
 	end();
 	puts("  Switched out: saved, ACTIVE to CACHED, so that nobody ever has to ask for the values.");
 	puts("  Back: idle has touched no register, CACHED to ACTIVE. Each load is avoided.");
-	show(delta.fpu_loads_avoided >= SLEEPS && delta.fpu_loads == 0);
+	show((policy == LAZY || delta.fpu_loads_avoided + delta.entropy_vector >= SLEEPS) &&
+	     delta.fpu_loads <= delta.entropy_vector);
 }
 
 static void show_birth(void)
@@ -201,7 +207,25 @@ static void show_servers(void)
 	else
 		printf("  it runs on the initial image (%lu loads of that); --intonly ts avoids all of it.\n",
 		       delta.fpu_init_loads);
-	show(right && (!keep_mode || delta.fpu_loads_avoided >= IPC_CALLS));
+	show(right && (!keep_mode || policy == LAZY ||
+		       delta.fpu_loads_avoided + delta.entropy_vector >= IPC_CALLS));
+}
+
+/* The loop of 2018: begin, encrypt, end, a thousand times in one stay in the kernel. */
+static void show_packets(void)
+{
+	static unsigned char packet[PACKET_SIZE];
+	struct tarry_crypt call = { .input = (uint64_t)packet, .size = PACKET_SIZE, .packets = PACKETS };
+	long error;
+
+	begin("6. The kernel encrypts 1000 packets, each in an FPU section of its own");
+	error = crypt(&call);
+	end();
+	puts("  The first section saves us, ACTIVE to INACTIVE; the next find the kernel's own environment");
+	printf("  in place and cost a test: %lu of them. One load on our way back.\n",
+	       delta.fpu_sections_again);
+	show(!error && delta.fpu_sections_again + delta.fpu_sections >= PACKETS &&
+	     (policy == EAGER || delta.fpu_loads <= 1 + delta.context_switches + delta.entropy_vector));
 }
 
 /* The vault's owner opens it, sleeps, and finds it open; a second task keeps it closed. */
@@ -212,10 +236,10 @@ static void show_vault(void)
 	char *vault;
 
 	if (key < 0) {
-		puts("6. No vault: this CPU has no protection keys.");
+		puts("7. No vault: this CPU has no protection keys.");
 		return;
 	}
-	begin("6. A vault: a page under a protection key");
+	begin("7. A vault: a page under a protection key");
 	vault = (char *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			     -1, 0);
 	pkey_mprotect(vault, PAGE_SIZE, PROT_READ | PROT_WRITE, key);
@@ -269,6 +293,7 @@ int main(void)
 	show_birth();
 	show_compute();
 	show_servers();
+	show_packets();
 	show_vault();
 	show_summary();
 	if (failed)
