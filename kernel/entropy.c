@@ -1,7 +1,7 @@
 /*
  * The entropy pool: what the moments of interrupts, and RDRAND, have that nobody can predict. Samples are XORed
- * in one after the other; every MIX_EVERY of them the pool is encrypted with ChaCha20, the key being one piece
- * of the pool itself, each time the next one. That can't be run backwards without that piece, which has
+ * in one after the other; when each word has had one, the pool is encrypted with ChaCha20, the key being one
+ * piece of the pool itself, each time the next one. That can't be run backwards without that piece, which has
  * changed too.
  *
  * Interrupts do the mixing, so here an FPU section begins wherever the tick happens to come: with the vector
@@ -22,13 +22,13 @@
 
 #define POOL_SIZE 256 /* a group of the SSE2 form */
 #define PIECES (POOL_SIZE / CHACHA20_KEY)
-#define MIX_EVERY 16
+#define WORDS (POOL_SIZE / 8)
 #define ENOUGH_SAMPLES 256 /* without RDRAND: counting one bit for each */
 
 struct pool {
 	union {
 		u8 byte[POOL_SIZE];
-		u64 word[POOL_SIZE / 8];
+		u64 word[WORDS];
 	};
 	u64 mixes;
 };
@@ -57,9 +57,9 @@ static bool absorb(u64 sample)
 	u64 flags = spin_lock_irq(&lock);
 	u64 number = counters.samples++;
 
-	pool.word[number % ARRAY_SIZE(pool.word)] ^= sample;
+	pool.word[number % WORDS] ^= sample;
 	spin_unlock_irq(&lock, flags);
-	return number % MIX_EVERY == MIX_EVERY - 1;
+	return number % WORDS == WORDS - 1;
 }
 
 static void mix_pool(chacha20_xor_fn xor, u64 *counter)
@@ -120,7 +120,7 @@ void entropy_init(void)
 	u32 valid = 0;
 	u64 value;
 
-	for (u32 i = 0; i < ARRAY_SIZE(pool.word); i++) {
+	for (u32 i = 0; i < WORDS; i++) {
 		pool.word[i] ^= rdtsc();
 		if (cpuid(1, 0).ecx & CPUID1_ECX_RDRAND && rdrand(&value)) {
 			pool.word[i] ^= value;
