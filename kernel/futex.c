@@ -107,7 +107,7 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 	if (until)
 		timer_add(&timer, *until, current);
 	for (;;) {
-		current->state = TASK_SLEEPING;
+		task_will_sleep();
 		if (list_empty(&waiter->link))
 			break;
 		if (task_killed()) {

@@ -72,8 +72,7 @@ static __attribute__((noinline)) void wait_slowly(void)
 	struct task *task = current;
 
 	while (task->ipc.phase != IPC_DONE) {
-		task->state = TASK_SLEEPING;
-		asm volatile("" ::: "memory"); /* whoever answers sets the phase first, then looks at the state */
+		task_will_sleep();
 		if (task_killed())
 			give_up(task);
 		else if (task->ipc.phase != IPC_DONE)

@@ -130,7 +130,7 @@ long sleep_until(u64 when)
 
 	timer_add(&timer, when, current);
 	for (;;) {
-		current->state = TASK_SLEEPING;
+		task_will_sleep();
 		if (clock_ns() >= when)
 			break;
 		if (current->flags & TASK_KILLED) {

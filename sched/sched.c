@@ -191,6 +191,12 @@ void sched_die(void)
 	panic("a dead task ran");
 }
 
+void task_will_sleep(void)
+{
+	current->state = TASK_SLEEPING;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 void task_wake(struct task *task)
 {
 	u64 flags = irq_save();

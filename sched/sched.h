@@ -27,6 +27,12 @@ void schedule_to(struct task *next);
 /* The current task leaves for ever. */
 void sched_die(void) __attribute__((noreturn));
 
+/*
+ * Announces that the current task is about to sleep, before it tests what it waits for: whoever makes that true
+ * wakes it afterwards, and this order must hold for the compiler and the CPU alike, or the wake-up is lost.
+ */
+void task_will_sleep(void);
+
 /* Makes a sleeping task runnable. Any context. */
 void task_wake(struct task *task);
 
