@@ -55,7 +55,7 @@ clean:
 # Lines of code against the budgets that the README states.
 lines:
 	@for d in boot kernel fpu sched; do printf '%-8s %6s\n' $$d $$(cat $$d/*.[ch] $$d/*.asm $$d/*.def 2>/dev/null | wc -l); done
-	@printf '%-8s %6s\n' kernel+ $$(cat $(KERNEL_DIRS:%=%/*) | wc -l)
+	@printf '%-8s %6s\n' kernel+ $$(cat $(KERNEL_DIRS:%=%/*.*) | wc -l)
 
 include kernel/crypto/flags.mk
 -include $(KERNEL_OBJECTS:.o=.d)
