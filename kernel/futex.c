@@ -14,6 +14,8 @@
 
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
+#define FUTEX_REQUEUE 3
+#define FUTEX_CMP_REQUEUE 4
 #define FUTEX_WAIT_BITSET 9
 #define FUTEX_WAKE_BITSET 10
 #define FUTEX_CLOCK_REALTIME 256
@@ -53,11 +55,17 @@ static struct key make_key(u64 address)
 
 static u32 bucket_of(const struct key *key)
 {
-	u32 index = (u32)(((u64)key->space >> 6 ^ key->address >> 2) % BUCKETS);
+	return (u32)(((u64)key->space >> 6 ^ key->address >> 2) % BUCKETS);
+}
 
-	if (!buckets[index].waiters.next)
-		list_init(&buckets[index].waiters);
-	return index;
+/* With the bucket's lock, under which an unused bucket becomes an empty list. */
+static struct list *waiters_of(u32 index)
+{
+	struct list *waiters = &buckets[index].waiters;
+
+	if (!waiters->next)
+		list_init(waiters);
+	return waiters;
 }
 
 static long wake(u64 address, u32 count, u32 bits)
@@ -68,7 +76,7 @@ static long wake(u64 address, u32 count, u32 bits)
 	u64 flags = spin_lock_irq(&buckets[index].lock);
 	long woken = 0;
 
-	list_for_each_safe(waiter, next, &buckets[index].waiters, link) {
+	list_for_each_safe(waiter, next, waiters_of(index), link) {
 		if ((u32)woken >= count)
 			break;
 		if (waiter->key.space != key.space || waiter->key.address != key.address || !(waiter->bits & bits))
@@ -132,7 +140,7 @@ static long wait(u64 address, u32 expected, const u64 *until, u32 bits)
 	u64 flags = spin_lock_irq(&buckets[index].lock);
 	long result;
 
-	list_add_before(&waiter.link, &buckets[index].waiters);
+	list_add_before(&waiter.link, waiters_of(index));
 	spin_unlock_irq(&buckets[index].lock, flags);
 
 	result = user_read_u32(address, &value);
@@ -158,6 +166,21 @@ static long deadline(u64 user_timeout, bool relative, bool realtime, u64 *until)
 	return 0;
 }
 
+/*
+ * FUTEX_REQUEUE wakes some waiters and moves others to a second word. Here the others are woken too: a futex
+ * wait may end without cause, and whoever is woken looks at the second word by himself. The number of both.
+ */
+static long requeue(u64 address, u32 to_wake, u64 to_move, bool compare, u32 expected)
+{
+	u32 value;
+
+	if (compare && user_read_u32(address, &value))
+		return -EFAULT;
+	if (compare && value != expected)
+		return -EAGAIN;
+	return wake(address, (u32)MIN(to_wake + MIN(to_move, 0x7ffffffful), 0x7ffffffful), ~0u);
+}
+
 long sys_futex(u64 address, u32 operation, u32 value, u64 timeout, u64 address2, u32 bits)
 {
 	u32 command = operation & FUTEX_COMMAND;
@@ -165,13 +188,16 @@ long sys_futex(u64 address, u32 operation, u32 value, u64 timeout, u64 address2,
 	u64 until;
 	long error;
 
-	(void)address2;
-	if (command != FUTEX_WAKE && command != FUTEX_WAKE_BITSET && !wait_command)
+	bool requeue_command = command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE;
+
+	if (command != FUTEX_WAKE && command != FUTEX_WAKE_BITSET && !requeue_command && !wait_command)
 		return -ENOSYS;
-	if (address % 4)
+	if (address % 4 || (requeue_command && address2 % 4))
 		return -EINVAL;
-	if (!user_range(address, 4))
+	if (!user_range(address, 4) || (requeue_command && !user_range(address2, 4)))
 		return -EFAULT;
+	if (requeue_command) /* the timeout's place holds a count */
+		return requeue(address, value, (u32)timeout, command == FUTEX_CMP_REQUEUE, bits);
 	if (command == FUTEX_WAIT || command == FUTEX_WAKE)
 		bits = ~0u;
 	if (!bits)
