@@ -1,9 +1,9 @@
 /*
  * Lazy: CR0.TS is set instead of loading, and the first vector instruction traps (#NM) and loads. The old
  * owner's values stay in the registers meanwhile. TS does not gate supervisor state and tiles: a context that has
- * any in use is loaded whole at switch-in, and for the others they are put to init. A task that runs without its
- * registers can't leave that initial state behind the kernel's back: PASID is the kernel's to write, tiles trap by
- * XFD.
+ * any in use is loaded whole, at switch-in and on the way to user mode, and for the others they are put to init. A
+ * task that runs without its registers can't leave that initial state behind the kernel's back: PASID is the
+ * kernel's to write, tiles trap by XFD.
  */
 #include "fpu/image.h"
 #include "fpu/policy.h"

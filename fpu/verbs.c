@@ -1,7 +1,8 @@
 /*
  * The one place that says where a context's values are: registers, owner, last_cpu and the load flag change
  * here, together, and nowhere else. Every change is checked against transitions.def; one that is not in the
- * table stops the kernel with the context's story. Always called with interrupts off, on the task's own CPU.
+ * table stops the kernel with the context's story. Called with interrupts off, on the task's own CPU (a birth:
+ * anywhere).
  */
 #include "fpu/cpu.h"
 #include "fpu/image.h"
@@ -146,9 +147,12 @@ void fpregs_claim(struct fpu_cpu *cpu, const void *owner)
 void fpu_context_born(struct fpu_context *context)
 {
 	static u64 last_id;
+	u64 flags;
 
 	context->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	context->last_cpu = FPU_NO_CPU;
 	context->steps = 0;
+	flags = irq_save(); /* a birth is preemptible, the trace is not */
 	note(fpu_this_cpu(), context, FPU_EV_BIRTH, FPU_NONE, FPU_INACTIVE, FPU_SITE, 0);
+	irq_restore(flags);
 }

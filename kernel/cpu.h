@@ -63,6 +63,7 @@ struct cpu {
 	u32 id;
 	u32 apic_id;
 	u32 slice;	/* ticks that the current task has left */
+	u64 selectors;	/* DS, ES, FS and GS as user code last left them here (struct task) */
 	struct task *idle;
 	struct task *dead; /* ended task whose stack the next one frees */
 	struct mm *mm;	   /* whose page tables CR3 holds */

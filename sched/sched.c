@@ -37,6 +37,7 @@ static inline void save_segments(struct task *task)
 {
 	asm volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
 		     : "=m"(task->ds), "=m"(task->es), "=m"(task->fs), "=m"(task->gs));
+	this_cpu->selectors = task->selectors;
 	if (likely(cpu_features.fsgsbase)) {
 		task->fs_base = rdfsbase();
 		task->gs_base = read_user_gsbase();
@@ -52,10 +53,13 @@ static inline void load_selectors(const struct task *task)
 		     : "m"(task->ds), "m"(task->es), "m"(task->fs), "m"(task->gs));
 }
 
-static inline void load_segments(const struct task *prev, const struct task *next)
+/* What the CPU holds counts, not what the previous task had: that may be a kernel thread. */
+static inline void load_segments(const struct task *next)
 {
-	if (unlikely((prev->selectors | next->selectors) != 0))
+	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
 		load_selectors(next);
+		this_cpu->selectors = next->selectors;
+	}
 	if (likely(cpu_features.fsgsbase)) {
 		wrfsbase(next->fs_base);
 		write_user_gsbase(next->gs_base);
@@ -81,9 +85,9 @@ static inline void save_user_task(struct task *prev)
 	fpu_switch_out(&prev->fpu);
 }
 
-static inline void load_user_task(const struct task *prev, struct task *next)
+static inline void load_user_task(struct task *next)
 {
-	load_segments(prev, next);
+	load_segments(next);
 	fpu_switch_in(&next->fpu);
 }
 
@@ -103,7 +107,7 @@ static inline void switch_context(struct task *prev, struct task *next)
 	if (next->mm) /* not while it exits, or in a kernel thread: any address space will do */
 		mm_switch(next->mm);
 	if (next->process)
-		load_user_task(prev, next);
+		load_user_task(next);
 	change_stacks(prev, next);
 }
 
@@ -172,7 +176,7 @@ void schedule_to(struct task *next)
 	spin_release(&rq_lock);
 	save_user_task(prev);
 	mm_switch(next->mm);
-	load_user_task(prev, next);
+	load_user_task(next);
 	change_stacks(prev, next);
 }
 
@@ -185,6 +189,7 @@ void sched_die(void)
 {
 	irq_disable();
 	fpu_death(&current->fpu);
+	this_cpu->selectors = ~0ul; /* nobody looks at what it leaves in them: the next user task loads its own */
 	current->state = TASK_DEAD;
 	this_cpu->dead = current;
 	schedule();

@@ -13,7 +13,6 @@
 struct spinlock task_lock;
 
 struct task *tid_table[TID_BUCKETS];
-static u32 ntasks;
 static int last_tid = FIRST_TID - 1;
 
 extern void first_kthread_run(void);
@@ -93,24 +92,17 @@ static void table_remove(struct task *task)
 void task_register(struct task *task)
 {
 	table_add(task, ++last_tid);
-	ntasks++;
 }
 
 void task_unregister(struct task *task)
 {
 	table_remove(task);
-	ntasks--;
 }
 
 void task_rename(struct task *task, int tid)
 {
 	table_remove(task);
 	table_add(task, tid);
-}
-
-u32 tasks_count(void)
-{
-	return ntasks;
 }
 
 struct task *kthread_create(const char *name, void (*fn)(void *), void *arg)

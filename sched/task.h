@@ -125,8 +125,6 @@ static inline struct task *task_find(int tid)
 
 /* Calls fn for every user task. With task_lock. */
 void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg);
-/* User tasks now. */
-u32 tasks_count(void);
 
 /* A kernel thread that runs fn(arg) and ends when it returns. NULL when memory is out. */
 struct task *kthread_create(const char *name, void (*fn)(void *), void *arg);
