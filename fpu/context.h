@@ -85,7 +85,7 @@ struct fpu_counters {
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
-	u64 model_ticks;	      /* TSC ticks spent inside the model */
+	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
 
 /* One for each CPU. */

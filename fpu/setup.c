@@ -126,6 +126,8 @@ static void choose_mechanism(void)
 	boot_option("xstate", wanted, sizeof(wanted));
 	works = xsaves_works(&fpu_config.layout, area);
 	fpu_area_free(area);
+	if (fpu_config.layout.xsaves && !works)
+		klog("fpu: warning: CPUID promises XSAVES, but it does not work here; not believed");
 	if (!strcmp(wanted, "native") && !works)
 		panic("xstate=native: this CPU has no working XSAVES; use xstate=soft or auto");
 	if (strcmp(wanted, "native") && strcmp(wanted, "soft") && strcmp(wanted, "auto"))

@@ -11,6 +11,7 @@
 #include "fpu/trace.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
+#include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
@@ -100,8 +101,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-__attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-						    const struct fpu_step *step, u64 moved)
+static inline void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+				     const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -117,10 +118,9 @@ __attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, c
 	r->tid = current->tid;
 	r->need_load = current->flags & TASK_NEED_FPU_LOAD;
 	r->moved = moved;
-	asm volatile("" ::: "memory");
 }
 
-__attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
+static inline void record_owner(const struct fpu_cpu *cpu)
 {
 	struct record *r;
 
@@ -130,6 +130,24 @@ __attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
 	r = next_record(cpu, OWNER);
 	if (r)
 		r->tid = current->tid;
+}
+
+/* The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart. */
+__attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
+						    const struct fpu_step *step, u64 moved)
+{
+	u64 start = rdtsc();
+
+	record_transition(cpu, context, step, moved);
+	cpu->counters.trace_ticks += rdtsc() - start;
+}
+
+__attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
+{
+	u64 start = rdtsc();
+
+	record_owner(cpu);
+	cpu->counters.trace_ticks += rdtsc() - start;
 }
 
 static int print_owner(char *line, size_t size, u64 owner)

@@ -165,6 +165,8 @@ void ldmxcsr(u32 mxcsr)
 
 u32 stmxcsr(void)
 {
+	if (registers.ts)
+		fail("STMXCSR in the kernel with CR0.TS set: #NM");
 	return registers.values.of[MXCSR] ? registers.values.of[MXCSR] : MXCSR_INIT;
 }
 

@@ -48,7 +48,14 @@ struct tarry_stats {
 	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
 	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
 	uint64_t packets_sealed;
+	uint64_t trace_ticks;		/* TSC ticks inside the trace */
+	uint64_t policy;		/* TARRY_POLICY_... */
+	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
 };
+
+#define TARRY_POLICY_DEFERRED		0
+#define TARRY_POLICY_EAGER		1
+#define TARRY_POLICY_LAZY		2
 
 /*
  * crypt(struct tarry_crypt *): seals one packet `packets` times with ChaCha20-Poly1305 (RFC 8439),
