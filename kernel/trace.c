@@ -132,22 +132,27 @@ static inline void record_owner(const struct fpu_cpu *cpu)
 		r->tid = current->tid;
 }
 
-/* The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart. */
+/*
+ * The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart. Interrupts off, for a
+ * kernel section may begin with interrupts on.
+ */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
 {
-	u64 start = rdtsc();
+	u64 start = rdtsc(), flags = irq_save();
 
 	record_transition(cpu, context, step, moved);
 	cpu->counters.trace_ticks += rdtsc() - start;
+	irq_restore(flags);
 }
 
 __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 {
-	u64 start = rdtsc();
+	u64 start = rdtsc(), flags = irq_save();
 
 	record_owner(cpu);
 	cpu->counters.trace_ticks += rdtsc() - start;
+	irq_restore(flags);
 }
 
 static int print_owner(char *line, size_t size, u64 owner)
