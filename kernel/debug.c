@@ -136,15 +136,17 @@ static long tenth(u64 how)
 	}
 }
 
-/* What a kernel FPU section costs that does nothing, in TSC ticks, without what the model takes. */
+/* What a kernel FPU section costs that does nothing, in TSC ticks, as TARRY_SECTION_GROSS and so on take it apart. */
 static u64 section_ticks(void)
 {
-	u64 model = fpu_this_cpu()->counters.model_ticks, empty = rdtsc(), start = rdtsc(), end;
+	const struct fpu_counters *counters = &fpu_this_cpu()->counters, before = *counters;
+	u64 empty = rdtsc(), start = rdtsc(), end;
 
 	kernel_fpu_begin();
 	kernel_fpu_end();
 	end = rdtsc();
-	return end - start - (start - empty) - (fpu_this_cpu()->counters.model_ticks - model);
+	return (end - start - (start - empty)) | (counters->model_ticks - before.model_ticks) << 20 |
+	       (counters->trace_ticks - before.trace_ticks) << 40;
 }
 
 long sys_tarry_debug(u64 command, u64 arg)

@@ -101,8 +101,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-static inline void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-				     const struct fpu_step *step, u64 moved)
+static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+							const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -120,7 +120,7 @@ static inline void record_transition(const struct fpu_cpu *cpu, const struct fpu
 	r->moved = moved;
 }
 
-static inline void record_owner(const struct fpu_cpu *cpu)
+static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 {
 	struct record *r;
 
@@ -132,7 +132,10 @@ static inline void record_owner(const struct fpu_cpu *cpu)
 		r->tid = current->tid;
 }
 
-/* The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart. */
+/*
+ * The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart; the recording is a
+ * call of its own so that little of it happens outside the count.
+ */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
 {
