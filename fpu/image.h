@@ -1,7 +1,7 @@
 /*
  * Moving register values between a CPU and a memory image, by the mechanism that was chosen at boot: the real
- * XSAVES and XRSTORS (native), or the model of them (soft). One mechanism per boot, for all components. All
- * calls with interrupts off.
+ * XSAVES and XRSTORS (native), or the model of them (soft). One mechanism per boot, for all components. Called
+ * where the verbs may be called (verbs.h).
  */
 #ifndef FPU_IMAGE_H
 #define FPU_IMAGE_H
@@ -21,6 +21,7 @@ struct fpu_config {
 	u64 ungated;	/* those in the mask that CR0.TS does not protect: all but x87, SSE, AVX, AVX-512 */
 	u32 size;	/* of an fpstate, bytes */
 	bool native, pku;
+	bool defers;	/* the policy loads at the return to user mode: a load not needed there is one avoided */
 };
 extern struct fpu_config fpu_config;
 
@@ -37,18 +38,18 @@ static inline void fpu_clear_ts(struct fpu_cpu *cpu)
 /* The model at work, its cost counted apart: it stands for one instruction. */
 static inline void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
 {
-	u64 start = rdtsc();
+	u32 start = (u32)rdtsc();
 
 	soft_xsaves(cpu->soft, area, fpu_config.mask);
-	cpu->counters.model_ticks += rdtsc() - start;
+	cpu->counters.model_ticks += (u32)rdtsc() - start;
 }
 
 static inline int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
 {
-	u64 start = rdtsc();
+	u32 start = (u32)rdtsc();
 	int fault = soft_xrstors(cpu->soft, area, mask);
 
-	cpu->counters.model_ticks += rdtsc() - start;
+	cpu->counters.model_ticks += (u32)rdtsc() - start;
 	return fault;
 }
 

@@ -62,7 +62,7 @@ static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
 	}
 	*r = (struct record){ .kind = (u8)kind, .sequence = sequence++, .time = clock_ns(), .lost = lost };
 	r->owner = owner_id;
-	r->step.cpu = (u8)cpu->id;
+	r->step.cpu = cpu->id;
 	lost = 0;
 	head++;
 	return r;
@@ -165,21 +165,21 @@ static int print_owner(char *line, size_t size, u64 owner)
 static int print_transition(char *line, size_t size, const struct record *r)
 {
 	bool save = r->step.from == FPU_ACTIVE && r->moved;
+	bool avoided = fpu_config.defers && r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE;
 
 	return format_text(line, size,
 			   ",\"event\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"saved\":\"0x%lx\",\"loaded\":\"0x%lx\","
 			   "\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
 			   fpu_event_names[r->step.event], fpu_state_names[r->step.from], fpu_state_names[r->step.to],
 			   save ? r->moved : 0, save ? 0 : r->moved,
-			   r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE ? "true" : "false", r->step.site->file,
-			   r->step.site->line, r->step.site->function);
+			   avoided ? "true" : "false", r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
 static void write_record(const struct record *r)
 {
 	static const char *const kinds[] = { "transition", "owner", "snapshot-cpu", "snapshot-context" };
 	static char line[LINE_SIZE];
-	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%u,\"lost\":%u,\"owner\":",
+	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%d,\"lost\":%u,\"owner\":",
 			    kinds[r->kind], r->sequence, r->time, r->step.cpu, r->lost);
 
 	n += print_owner(line + n, sizeof(line) - (size_t)n, r->owner);
