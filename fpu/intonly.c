@@ -31,7 +31,7 @@ bool fpu_intonly_keeps(void)
 	return keep_registers;
 }
 
-void fpu_intonly_exit(struct fpu_cpu *cpu)
+void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task)
 {
 	/* TS hides x87, SSE and AVX; supervisor state must not pass to the next task unseen. */
 	bool leak = fpu_config.ungated && fpu_ungated_in_use(cpu);
@@ -42,4 +42,5 @@ void fpu_intonly_exit(struct fpu_cpu *cpu)
 		fpregs_claim(cpu, fpu_init_owner);
 	}
 	fpu_set_ts(cpu);
+	task->own_flags &= (u8)~TASK_NEED_FPU_LOAD;
 }

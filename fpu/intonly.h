@@ -2,7 +2,7 @@
 #ifndef FPU_INTONLY_H
 #define FPU_INTONLY_H
 
-#include "fpu/context.h"
+#include "fpu/cpu.h"
 
 /* Reads intonly=init|ts. */
 void fpu_intonly_init(void);
@@ -10,7 +10,17 @@ void fpu_intonly_init(void);
 /* True with intonly=ts: what lies in the registers stays there behind CR0.TS. */
 bool fpu_intonly_keeps(void);
 
-/* The way to user mode of an integer-only task. Interrupts off. */
-void fpu_intonly_exit(struct fpu_cpu *cpu);
+/*
+ * The way to user mode of an integer-only task. Interrupts off. Its flag is clear then, so that it comes here only
+ * once as long as nothing touches the registers.
+ */
+void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task);
+
+/* An integer-only task leaves the CPU, or its CPU's registers or CR0.TS are about to change. Nothing for others. */
+static inline void fpu_intonly_disturb(struct fpu_task *task)
+{
+	if (task->active && !task->active->fpstate)
+		task->own_flags |= TASK_NEED_FPU_LOAD;
+}
 
 #endif
