@@ -139,18 +139,18 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
 {
-	u64 start = rdtsc();
+	u32 start = (u32)rdtsc();
 
 	record_transition(cpu, context, step, moved);
-	cpu->counters.trace_ticks += rdtsc() - start;
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
 
 __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 {
-	u64 start = rdtsc();
+	u32 start = (u32)rdtsc();
 
 	record_owner(cpu);
-	cpu->counters.trace_ticks += rdtsc() - start;
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
 
 static int print_owner(char *line, size_t size, u64 owner)
