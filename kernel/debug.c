@@ -138,15 +138,17 @@ static long tenth(u64 how)
 }
 
 /*
- * TSC ticks of the statements without what the model takes of them. volatile: in a register the figures would cost the
- * statements one.
+ * TSC ticks of the statements, as TARRY_SECTION_GROSS and so on take them apart. volatile: in a register the figures
+ * would cost the statements one.
  */
 #define TICKS(statements)                                                                          \
 	({                                                                                         \
-		volatile u64 model_ = fpu_this_cpu()->counters.model_ticks, empty_ = rdtsc(), start_ = rdtsc(), end_; \
+		const struct fpu_counters *counters_ = &fpu_this_cpu()->counters, before_ = *counters_; \
+		volatile u64 empty_ = rdtsc(), start_ = rdtsc(), end_;                             \
 		statements;                                                                        \
 		end_ = rdtsc();                                                                    \
-		end_ - start_ - (start_ - empty_) - (fpu_this_cpu()->counters.model_ticks - model_); \
+		(end_ - start_ - (start_ - empty_)) | (counters_->model_ticks - before_.model_ticks) << 20 | \
+			(counters_->trace_ticks - before_.trace_ticks) << 40;                      \
 	})
 
 /* What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first. */
