@@ -10,9 +10,11 @@
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
+#include "kernel/uaccess.h"
 #include "sched/sched.h"
 #include "sched/task.h"
 
@@ -147,6 +149,60 @@ static u64 section_ticks(void)
 	return end - start - (start - empty) - (fpu_this_cpu()->counters.model_ticks - model);
 }
 
+static void count_call(void *arg)
+{
+	__atomic_fetch_add((u64 *)arg, 1, __ATOMIC_RELAXED);
+}
+
+/* A preemption point between two, so that the caller may go on from another CPU. */
+static long call_others(u64 times)
+{
+	u64 answers = 0;
+
+	while (times--) {
+		preempt_disable();
+		smp_call(ALL_CPUS, count_call, &answers);
+		preempt_enable();
+	}
+	return (long)answers;
+}
+
+struct peek {
+	struct mm *mm;
+	struct tarry_peek result;
+};
+
+/* On an idle CPU, in an interrupt. What a page table says need not be what the TLB knows. */
+static void peek(void *arg)
+{
+	struct peek *peek = arg;
+	u32 value;
+
+	if (current != this_cpu->idle)
+		return;
+	mm_switch(peek->mm);
+	preempt_disable(); /* a fault is the answer, not to be repaired */
+	if (user_read_u32(peek->result.address, &value)) {
+		__atomic_fetch_add(&peek->result.faults, 1, __ATOMIC_RELAXED);
+	} else {
+		__atomic_fetch_add(&peek->result.readers, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&peek->result.sum, value, __ATOMIC_RELAXED);
+	}
+	preempt_enable_no_resched();
+}
+
+static long peek_from_others(u64 user_peek)
+{
+	struct peek request = { .mm = current->mm };
+
+	if (copy_from_user(&request.result.address, user_peek, sizeof(u64)))
+		return -EFAULT;
+	preempt_disable();
+	smp_call(ALL_CPUS, peek, &request);
+	preempt_enable();
+	return copy_to_user(user_peek, &request.result, sizeof(request.result));
+}
+
 long sys_tarry_debug(u64 command, u64 arg)
 {
 	if (!boot_flag("debug"))
@@ -187,6 +243,10 @@ long sys_tarry_debug(u64 command, u64 arg)
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:
 		return tenth(arg);
+	case TARRY_DEBUG_CALL:
+		return call_others(arg);
+	case TARRY_DEBUG_PEEK:
+		return peek_from_others(arg);
 	default:
 		return -EINVAL;
 	}

@@ -1,5 +1,5 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
-#include "fpu/cpu.h"
+#include "kernel/cpu.h"
 #include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -197,37 +197,48 @@ u64 boot_insns(void)
 	return boot_to_user;
 }
 
+/* Adds up what each CPU has counted, online or not. */
+static void sum_cpus(struct tarry_stats *stats)
+{
+	for (u32 i = 0; i < ncpus; i++) {
+		const struct cpu *cpu = cpus[i];
+		const struct fpu_counters *fpu = &cpu->fpu.counters;
+
+		stats->cpus += cpu->online;
+		stats->context_switches += cpu->switches;
+		stats->ticks += cpu->ticks;
+		stats->idle_ticks += cpu->idle_ticks;
+		stats->page_faults += cpu->page_faults;
+		stats->syscalls_missing += cpu->syscalls_missing;
+		stats->fpu_saves += fpu->saves;
+		stats->fpu_loads += fpu->loads;
+		stats->fpu_loads_avoided += fpu->loads_avoided;
+		stats->fpu_init_loads += fpu->init_loads;
+		stats->fpu_bytes_saved += fpu->bytes_saved;
+		stats->fpu_bytes_loaded += fpu->bytes_loaded;
+		stats->fpu_sections += fpu->sections;
+		stats->fpu_sections_again += fpu->sections_again;
+		stats->fpu_traps += fpu->traps;
+		stats->model_ticks += fpu->model_ticks;
+	}
+}
+
 long sys_tarry_stats(u64 buf, size_t size)
 {
-	const struct fpu_counters *fpu = &fpu_this_cpu()->counters;
 	struct entropy_counters entropy = entropy_counters();
 	struct tarry_stats stats = {
 		.free_pages = pages_free() + kstack_cached_pages(),
 		.total_pages = pages_total(),
 		.tasks = processes_count(),
-		.context_switches = sched_switches(),
-		.ticks = this_cpu->ticks,
-		.page_faults = this_cpu->page_faults,
-		.syscalls_missing = syscalls_missing(),
 		.heap_pages = heap_pages(),
 		.boot_insns = boot_insns(),
 		.uptime_ns = clock_ns(),
-		.idle_ticks = this_cpu->idle_ticks,
-		.fpu_saves = fpu->saves,
-		.fpu_loads = fpu->loads,
-		.fpu_loads_avoided = fpu->loads_avoided,
-		.fpu_init_loads = fpu->init_loads,
-		.fpu_bytes_saved = fpu->bytes_saved,
-		.fpu_bytes_loaded = fpu->bytes_loaded,
-		.fpu_sections = fpu->sections,
-		.fpu_sections_again = fpu->sections_again,
-		.fpu_traps = fpu->traps,
-		.model_ticks = fpu->model_ticks,
 		.entropy_samples = entropy.samples,
 		.entropy_vector = entropy.vector_mixes,
 		.entropy_scalar = entropy.scalar_mixes,
 		.packets_sealed = packets_sealed(),
 	};
 
+	sum_cpus(&stats);
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));
 }

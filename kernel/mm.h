@@ -55,6 +55,7 @@ struct vma {
 struct mm {
 	u64 *pml4;
 	u64 cr3;
+	volatile u64 cpu_mask; /* CPUs whose CR3 holds it: the user's own, or borrowed by a task without memory */
 	u32 users;
 	struct mutex lock;   /* covers all below and the page tables' user half */
 	struct list vmas;    /* by address */
@@ -72,14 +73,27 @@ void mm_put(struct mm *mm);
 /* A copy for fork; private pages of both become copy-on-write. NULL when memory is out. */
 struct mm *mm_fork(struct mm *mm);
 
-/* Loads its page tables, if the CPU has not got them. Preemption off. */
+/*
+ * Loads its page tables, if the CPU has not got them. Interrupts off. The CPU is in the mask from before its first
+ * look at the tables, and until it has left them; clearing its bit is the last it does to the old ones.
+ */
 static inline void mm_switch(struct mm *mm)
 {
-	if (this_cpu->mm == mm)
+	struct mm *old = this_cpu->mm;
+	u64 bit;
+
+	if (old == mm)
 		return;
+	bit = BIT(this_cpu->id);
+	__atomic_fetch_or(&mm->cpu_mask, bit, __ATOMIC_SEQ_CST);
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
+	if (old)
+		__atomic_fetch_and(&old->cpu_mask, ~bit, __ATOMIC_SEQ_CST);
 }
+
+/* No CPU knows the page at address any more. Interrupts on, no spin lock held. */
+void mm_flush_page(struct mm *mm, u64 address);
 
 /*
  * Adds an area. start and end are page-aligned and inside user space; what is there goes away. file or NULL

@@ -119,7 +119,8 @@ void timer_interrupt(void)
 	if (current == this_cpu->idle)
 		this_cpu->idle_ticks++;
 	entropy_mix_irq(rdtsc());
-	expire_timers(clock_ns());
+	if (!this_cpu->id) /* one CPU that looks is enough */
+		expire_timers(clock_ns());
 	sched_tick();
 }
 

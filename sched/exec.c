@@ -203,11 +203,11 @@ static void take_over_pid(struct task *task, struct process *process)
 static void use_address_space(struct task *task, struct mm *mm)
 {
 	struct mm *old = task->process->mm;
+	u64 flags = irq_save();
 
-	preempt_disable();
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
-	preempt_enable();
+	irq_restore(flags);
 	if (old)
 		mm_put(old);
 }

@@ -74,7 +74,7 @@ def help_text():
 
 def bad_options():
     for words in (["--nonsense"], ["--mem", "lots"], ["--mem", "-1"], ["--mem"], ["--mem", "1"],
-                  ["--smp", "2"], ["--smp", "0"], ["--machine", "vax"], ["--timeout", "0"],
+                  ["--smp", "17"], ["--smp", "0"], ["--machine", "vax"], ["--timeout", "0"],
                   ["--timeout", "nan"], ["--copies", "2"], ["--copies", "0", "--exec", "x"],
                   ["--exec"], ["stray"], ["--icount", "--machine", "bochs"],
                   ["--fpu", "sometimes"], ["--fpu"], ["--xstate", "hard"], ["--intonly", "TS"],

@@ -48,6 +48,7 @@ struct tarry_stats {
 	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
 	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
 	uint64_t packets_sealed;
+	uint64_t cpus;			/* now, CPUs that are online; the other counters are sums over all */
 };
 
 /*
@@ -87,5 +88,17 @@ struct tarry_crypt {
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
 #define TARRY_TENTH_THREAD		2	/* ... with SSE in a kernel thread */
+#define TARRY_DEBUG_CALL		13	/* `argument` calls of all other CPUs: how many they answered */
+#define TARRY_DEBUG_PEEK		14	/* struct tarry_peek *: other CPUs read the caller's memory */
+
+/*
+ * Each other CPU that runs no program takes on the caller's address space, keeps it, and reads the word at
+ * `address`, if it can.
+ */
+struct tarry_peek {
+	uint64_t address;		/* of a 32-bit word */
+	uint32_t readers, faults;	/* CPUs that could and that could not read it... */
+	uint64_t sum;			/* ... and the sum of what they read */
+};
 
 #endif
