@@ -59,19 +59,21 @@ static long raise_exception(u64 vector)
 	return 0;
 }
 
-/* Counts the timer's interrupts, not time: an emulator on a busy host loses some. */
+/* Counts the timer's interrupts, not time: an emulator on a busy host loses some. A move to another CPU is one too. */
 static void spin_ticks(u64 ticks)
 {
-	u64 end = this_cpu->ticks + ticks;
+	u64 last = this_cpu->ticks, now;
 
-	while (*(volatile u64 __seg_gs *)&this_cpu->ticks < end)
-		cpu_relax();
+	for (; ticks; cpu_relax()) {
+		now = *(volatile u64 __seg_gs *)&this_cpu->ticks;
+		ticks -= now != last;
+		last = now;
+	}
 }
 
 struct wake_request {
 	u64 when;
-	bool done;
-	struct wait_queue queue;
+	struct completion completion;
 };
 
 static void wake_later(void *arg)
@@ -79,27 +81,23 @@ static void wake_later(void *arg)
 	struct wake_request *request = arg;
 
 	sleep_until(request->when);
-	request->done = true;
-	wake_all(&request->queue);
+	complete(&request->completion);
 }
 
-/* The requester stays until the thread is done with it: a killed one too. */
 static long wake_by_thread(u64 ms)
 {
 	struct wake_request request = { .when = clock_ns() + ms * 1000000 };
 
-	wait_queue_init(&request.queue);
+	completion_init(&request.completion);
 	if (!kthread_create("wake-later", wake_later, &request))
 		return -ENOMEM;
-	while (!request.done)
-		wait_event(&request.queue, request.done);
+	wait_for_completion(&request.completion);
 	return 0;
 }
 
 struct tenth_request {
 	long bits;
-	bool done;
-	struct wait_queue queue;
+	struct completion completion;
 };
 
 static void compute_tenth(void *arg)
@@ -107,20 +105,18 @@ static void compute_tenth(void *arg)
 	struct tenth_request *request = arg;
 
 	request->bits = (long)fpu_tenth_sse();
-	request->done = true;
-	wake_all(&request->queue);
+	complete(&request->completion);
 }
 
 /* In a kernel thread, which has no registers of its own. */
 static long tenth_by_thread(void)
 {
-	struct tenth_request request = { .done = false };
+	struct tenth_request request;
 
-	wait_queue_init(&request.queue);
+	completion_init(&request.completion);
 	if (!kthread_create("tenth", compute_tenth, &request))
 		return -ENOMEM;
-	while (!request.done)
-		wait_event(&request.queue, request.done);
+	wait_for_completion(&request.completion);
 	return request.bits;
 }
 

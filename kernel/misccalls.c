@@ -41,7 +41,11 @@ long sys_gettid(void)
 
 long sys_getppid(void)
 {
-	return current->process->parent->pid;
+	u64 flags = spin_lock_irq(&task_lock); /* the parent may end meanwhile, and be freed */
+	int pid = current->process->parent->pid;
+
+	spin_unlock_irq(&task_lock, flags);
+	return pid;
 }
 
 long sys_getuid(void)
@@ -94,9 +98,9 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_SET_GS:
 		if (address >= USER_END)
 			return -EPERM;
-		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
-		/* Without FSGSBASE the switch takes the bases from here. */
+		/* Without FSGSBASE the switch takes the bases from here, so a switch before the MSR is written is right. */
 		*(command == ARCH_SET_FS ? &current->fs_base : &current->gs_base) = address;
+		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
 		return 0;
 	case ARCH_GET_FS:
 	case ARCH_GET_GS:

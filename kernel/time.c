@@ -132,7 +132,7 @@ long sleep_until(u64 when)
 	timer_add(&timer, when, current);
 	for (;;) {
 		task_will_sleep();
-		if (clock_ns() >= when)
+		if (clock_ns() >= when || timer_expired(&timer)) /* by another CPU's clock, if ours is behind */
 			break;
 		if (current->flags & TASK_KILLED) {
 			result = -EINTR;
