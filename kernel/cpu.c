@@ -5,6 +5,7 @@
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
+#include "kernel/mm.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/traps.h"
@@ -29,7 +30,7 @@ _Static_assert(IST_COUNT * IST_STACK_SIZE == PAGE_SIZE << IST_STACKS_ORDER, "IST
 
 static char boot_ist_stacks[IST_COUNT * IST_STACK_SIZE] __attribute__((aligned(IST_STACK_SIZE)));
 
-struct cpu boot_cpu = { .online = true, .ist_stacks = boot_ist_stacks };
+struct cpu boot_cpu = { .online = true, .mm = &kernel_mm, .ist_stacks = boot_ist_stacks };
 struct cpu *cpus[MAX_CPUS] = { &boot_cpu };
 u32 ncpus = 1;
 struct cpu_features cpu_features;
@@ -48,6 +49,7 @@ struct cpu *cpu_create(u32 id)
 	}
 	cpu = memset(page_address(page), 0, sizeof(*cpu));
 	cpu->ist_stacks = page_address(stacks);
+	cpu->mm = &kernel_mm;
 	cpu->id = id;
 	cpu->fpu.id = (s32)id;
 	return cpu;

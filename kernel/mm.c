@@ -75,10 +75,8 @@ static void leave(void *arg)
 {
 	struct mm *mm = arg;
 
-	if (this_cpu->mm != mm)
-		return;
-	this_cpu->mm = NULL;
-	write_cr3(virt_to_phys(kernel_pml4));
+	if (this_cpu->mm == mm)
+		mm_switch(&kernel_mm);
 }
 
 /* The dead address space's tables may still be in the CR3 of CPUs that borrow it: these leave it first. */

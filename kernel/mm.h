@@ -65,6 +65,9 @@ struct mm {
 	u16 pkeys;	     /* allocated protection keys; 0 always is */
 };
 
+/* The kernel half alone: what a CPU holds that has nothing else to hold. */
+extern struct mm kernel_mm;
+
 /* An empty address space, or NULL. The caller holds the only reference. */
 struct mm *mm_create(void);
 struct mm *mm_get(struct mm *mm);
@@ -80,16 +83,15 @@ struct mm *mm_fork(struct mm *mm);
 static inline void mm_switch(struct mm *mm)
 {
 	struct mm *old = this_cpu->mm;
-	u64 bit;
+	u64 id;
 
 	if (old == mm)
 		return;
-	bit = BIT(this_cpu->id);
-	__atomic_fetch_or(&mm->cpu_mask, bit, __ATOMIC_SEQ_CST);
+	id = this_cpu->id;
+	asm volatile("lock btsq %1, %0" : "+m"(mm->cpu_mask) : "r"(id) : "memory");
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
-	if (old)
-		__atomic_fetch_and(&old->cpu_mask, ~bit, __ATOMIC_SEQ_CST);
+	asm volatile("lock btrq %1, %0" : "+m"(old->cpu_mask) : "r"(id) : "memory");
 }
 
 /* No CPU knows the page at address any more. Interrupts on, no spin lock held. */

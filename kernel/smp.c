@@ -13,6 +13,7 @@
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
+#include "kernel/mm.h"
 #include "kernel/panic.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
@@ -142,7 +143,7 @@ void smp_init(void)
 	boot_cpu.apic_id = apic_id();
 	if (limit > 1 && acpi.ncpus > 1) {
 		memcpy(phys_to_virt(TRAMPOLINE), trampoline_start, (size_t)(trampoline_end - trampoline_start));
-		ap_cr3 = virt_to_phys(kernel_pml4);
+		ap_cr3 = kernel_mm.cr3;
 		for (u32 i = 0; i < acpi.ncpus; i++)
 			if (acpi.apic_ids[i] != boot_cpu.apic_id)
 				apic_send_init(acpi.apic_ids[i]);
