@@ -145,6 +145,12 @@ static u64 section_ticks(void)
 	return end - start - (start - empty) - (fpu_this_cpu()->counters.model_ticks - model);
 }
 
+static void panic_here(void *arg)
+{
+	(void)arg;
+	panic("asked for by the debug call");
+}
+
 static void count_call(void *arg)
 {
 	__atomic_fetch_add((u64 *)arg, 1, __ATOMIC_RELAXED);
@@ -205,7 +211,12 @@ long sys_tarry_debug(u64 command, u64 arg)
 		return -EPERM;
 	switch (command) {
 	case TARRY_DEBUG_PANIC:
-		panic("asked for by the debug call");
+		if (!arg)
+			panic_here(NULL);
+		preempt_disable();
+		smp_call(arg, panic_here, NULL);
+		preempt_enable();
+		return 0;
 	case TARRY_DEBUG_STACK_OVERFLOW:
 		return (long)overflow_stack(0);
 	case TARRY_DEBUG_EXCEPTION:

@@ -72,7 +72,7 @@ struct tarry_crypt {
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */
-#define TARRY_DEBUG_PANIC		1	/* panic */
+#define TARRY_DEBUG_PANIC		1	/* panic, or all other CPUs of the mask `argument` do, at once */
 #define TARRY_DEBUG_STACK_OVERFLOW	2	/* run over the kernel stack's guard page */
 #define TARRY_DEBUG_EXCEPTION		3	/* raise exception `argument` in kernel mode */
 #define TARRY_DEBUG_CHECK_WX		4	/* count mappings both writable and executable */
