@@ -122,7 +122,7 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 			result = -EINTR;
 			break;
 		}
-		if (until && clock_ns() >= *until) {
+		if (until && (clock_ns() >= *until || timer_expired(&timer))) {
 			result = -ETIMEDOUT;
 			break;
 		}

@@ -203,11 +203,11 @@ static void take_over_pid(struct task *task, struct process *process)
 static void use_address_space(struct task *task, struct mm *mm)
 {
 	struct mm *old = task->process->mm;
+	u64 flags = irq_save();
 
-	preempt_disable();
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
-	preempt_enable();
+	irq_restore(flags);
 	if (old)
 		mm_put(old);
 }
@@ -228,6 +228,7 @@ static void reset_registers(struct task *task, u64 rip, u64 rsp)
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	task->selectors = 0;
+	task->fs_base = task->gs_base = 0; /* without FSGSBASE the next switch takes them from here */
 	task->own_flags |= TASK_FRAME_CHANGED;
 	irq_restore(flags);
 }
@@ -293,11 +294,12 @@ long exec_program(const char *path, struct exec_args *args)
 long sys_execve(u64 user_path, u64 argv, u64 envp)
 {
 	struct exec_args args;
-	char path[PATH_MAX], raw[PATH_MAX];
+	char path[PATH_MAX], raw[PATH_MAX], directory[PATH_MAX];
 	long error = string_from_user(raw, user_path, sizeof(raw));
 
+	process_get_cwd(current->process, directory);
 	if (error >= 0)
-		error = path_normalise(path, current->process->cwd, raw);
+		error = path_normalise(path, directory, raw);
 	if (!error)
 		error = exec_args_init(&args);
 	if (error)

@@ -73,9 +73,9 @@ struct process {
 	struct list children, sibling, threads, all;
 	struct wait_queue child_exit;	/* the parent waits here for its children */
 	struct wait_queue threads_gone; /* exec waits here for the other threads */
-	struct vfork *vfork;		/* the parent that waits until this one execs or ends, or NULL */
+	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
 	int pgid;			/* process group, for the terminal's ^C */
-	char cwd[PATH_MAX];		/* working directory, "" for the root */
+	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
 };
 
 _Static_assert(offsetof(struct task, flags) == 0, "need_resched reads the first word");
