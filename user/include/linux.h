@@ -28,7 +28,7 @@ enum {
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
 	SYS_readlinkat = 267, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
 	SYS_pkey_mprotect = 329, SYS_pkey_alloc = 330, SYS_pkey_free = 331,
-	SYS_clone3 = 435,
+	SYS_getcpu = 309, SYS_clone3 = 435,
 };
 
 enum {
