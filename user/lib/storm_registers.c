@@ -108,7 +108,18 @@ static void fill_component(struct storm_task *t, const struct component *c, uint
 	}
 }
 
-/* Exceptions of any kind may be unmasked: no round computes anything. */
+/* Exceptions of any kind may be unmasked: no round computes anything. Each now and then initial. */
+static void fill_controls(struct storm_task *t, uint32_t mask)
+{
+	uint64_t initial = storm_random(t) % 8;
+
+	t->want.mxcsr = initial == 0 ? 0x1f80 : (uint32_t)storm_random(t) & mask;
+	t->want.fcw = initial == 1 ? 0x37f : (uint16_t)((storm_random(t) & FCW_BITS) | FCW_ONE);
+	t->want.fsw = (uint16_t)(storm_random(t) & 7) << 11;
+	if (t->features & STORM_PKU)		/* key 0 is that of all our memory */
+		t->want.pkru = initial == 2 ? 0 : (uint32_t)storm_random(t) & ~3U;
+}
+
 void storm_pattern(struct storm_task *t)
 {
 	static uint32_t mask;
@@ -124,12 +135,7 @@ void storm_pattern(struct storm_task *t)
 	}
 	for (int i = 0; i < GPRS; i++)
 		t->want.gpr[i] = pattern_word(t, place++);
-	t->want.mxcsr = (uint32_t)storm_random(t) & mask;
-	t->want.fcw = (uint16_t)((storm_random(t) & FCW_BITS) | FCW_ONE);
-	t->want.fsw = (uint16_t)(storm_random(t) & 7) << 11;
-	t->want.pkru = (uint32_t)storm_random(t) & ~3U;	/* key 0 is that of all our memory */
-	if (!(t->features & STORM_PKU))
-		t->want.pkru = 0;
+	fill_controls(t, mask);
 }
 
 static uint32_t cpu_number(void)
