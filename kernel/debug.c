@@ -10,6 +10,7 @@
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
@@ -183,6 +184,8 @@ long sys_tarry_debug(u64 command, u64 arg)
 		irq_restore(flags);
 		return (long)(arg ? second : first);
 	}
+	case TARRY_DEBUG_FAIL_ALLOC:
+		return (long)shortage_plan(arg);
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:

@@ -87,5 +87,7 @@ struct tarry_crypt {
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
 #define TARRY_TENTH_THREAD		2	/* ... with SSE in a kernel thread */
+#define TARRY_DEBUG_FAIL_ALLOC		32	/* the caller's `argument`-th page or heap allocation from now
+					   on fails; 0: none. Gives how many were left of the last plan */
 
 #endif
