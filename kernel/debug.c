@@ -11,6 +11,7 @@
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -259,6 +260,8 @@ long sys_tarry_debug(u64 command, u64 arg)
 		return 0;
 	case TARRY_DEBUG_SECTION:
 		return section_ticks(arg);
+	case TARRY_DEBUG_FAIL_ALLOC:
+		return (long)shortage_plan(arg);
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:

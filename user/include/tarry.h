@@ -112,5 +112,7 @@ struct tarry_peek {
 	uint32_t readers, faults;	/* CPUs that could and that could not read it... */
 	uint64_t sum;			/* ... and the sum of what they read */
 };
+#define TARRY_DEBUG_FAIL_ALLOC		32	/* the caller's `argument`-th page or heap allocation from now
+					   on fails; 0: none. Gives how many were left of the last plan */
 
 #endif
