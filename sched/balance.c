@@ -7,7 +7,6 @@
  * Of two locks the second is only ever tried for, so that no order of them is needed.
  */
 #include "kernel/insn.h"
-#include "kernel/smp.h"
 #include "sched/balance.h"
 #include "sched/runqueue.h"
 #include "sched/sched.h"
@@ -40,25 +39,13 @@ static struct cpu *choose_cpu(struct task *task)
 	return best;
 }
 
-/* With the CPU's lock: there is something to do for it. */
-static void enqueue(struct cpu *cpu, struct task *task)
-{
-	task->cpu = cpu->id;
-	runqueue_add(&cpu->rq, task);
-	if (cpu->current_task != cpu->idle)
-		return;
-	task_set_flag(cpu->idle, TASK_RESCHED);
-	if (cpu != this_cpu->self)
-		smp_send_reschedule(cpu->id);
-}
-
 static bool try_place(struct task *task)
 {
 	struct cpu *from = sched_lock_cpu_of(task), *to = choose_cpu(task);
 	bool locked = to == from || try_set_bit0(&to->rq.lock.locked), placed = locked && may_run_on(task, to);
 
 	if (placed)
-		enqueue(to, task);
+		sched_enqueue(to, task);
 	if (locked && to != from)
 		spin_release(&to->rq.lock);
 	spin_release(&from->rq.lock);
@@ -124,7 +111,7 @@ void sched_balance(struct cpu *self)
 	spin_acquire(&self->rq.lock);
 	task = sched_steal(self);
 	if (task)
-		enqueue(self, task);
+		sched_enqueue(self, task);
 	spin_release(&self->rq.lock);
 }
 

@@ -2,7 +2,9 @@
 #ifndef SCHED_BALANCE_H
 #define SCHED_BALANCE_H
 
+#include "kernel/smp.h"
 #include "kernel/spinlock.h"
+#include "sched/runqueue.h"
 #include "sched/task.h"
 
 /* Takes the lock of the CPU that the task belongs to. The task may change CPUs until one has it. */
@@ -16,6 +18,18 @@ static inline struct cpu *sched_lock_cpu_of(const struct task *task)
 			return cpu;
 		spin_release(&cpu->rq.lock);
 	}
+}
+
+/* With the CPU's lock: it has one more task, and something to do. */
+static inline void sched_enqueue(struct cpu *cpu, struct task *task)
+{
+	task->cpu = cpu->id;
+	runqueue_add(&cpu->rq, task);
+	if (cpu->current_task != cpu->idle)
+		return;
+	task_set_flag(cpu->idle, TASK_RESCHED);
+	if (cpu != this_cpu->self)
+		smp_send_reschedule(cpu->id);
 }
 
 /* Puts a runnable task that is in no queue (but on_queue) into the queue of a CPU where it may run. Without locks. */

@@ -225,6 +225,10 @@ void task_wake(struct task *task)
 		task->state = TASK_RUNNING;
 		place = !task->on_queue; /* else it is still on its CPU, or preempted */
 		task->on_queue = true;
+		if (place && ncpus == 1) {
+			sched_enqueue(cpu, task);
+			place = false;
+		}
 	}
 	spin_release(&cpu->rq.lock);
 	if (place)
