@@ -3,6 +3,7 @@
  * line; a normal boot refuses.
  */
 #include "fpu/environment.h"
+#include "fpu/image.h"
 #include "fpu/kernel.h"
 #include "kernel/bootinfo.h"
 #include "kernel/errno.h"
@@ -10,6 +11,7 @@
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -134,15 +136,31 @@ static long tenth(u64 how)
 	}
 }
 
-/* What a kernel FPU section costs that does nothing, in TSC ticks, without what the model takes. */
-static u64 section_ticks(void)
-{
-	u64 model = fpu_this_cpu()->counters.model_ticks, empty = rdtsc(), start = rdtsc(), end;
+/*
+ * TSC ticks of the statements, as TARRY_SECTION_GROSS and so on take them apart. volatile: in a register the figures
+ * would cost the statements one.
+ */
+#define TICKS(statements)                                                                          \
+	({                                                                                         \
+		const struct fpu_counters *counters_ = &fpu_this_cpu()->counters, before_ = *counters_; \
+		volatile u64 empty_ = rdtsc(), start_ = rdtsc(), end_;                             \
+		statements;                                                                        \
+		end_ = rdtsc();                                                                    \
+		(end_ - start_ - (start_ - empty_)) | (counters_->model_ticks - before_.model_ticks) << 20 | \
+			(counters_->trace_ticks - before_.trace_ticks) << 40;                      \
+	})
 
-	kernel_fpu_begin();
-	kernel_fpu_end();
-	end = rdtsc();
-	return end - start - (start - empty) - (fpu_this_cpu()->counters.model_ticks - model);
+/* What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first. */
+static long section_ticks(u64 which)
+{
+	volatile u64 flags = irq_save(), save = 0, first, again;
+
+	if (fpu_has_registers(&current->fpu))
+		save = TICKS(fpu_image_save(fpu_this_cpu(), current->fpu.user.fpstate));
+	first = TICKS(kernel_fpu_begin(); kernel_fpu_end());
+	again = TICKS(kernel_fpu_begin(); kernel_fpu_end());
+	irq_restore(flags);
+	return (long)(which == TARRY_SECTION_SAVE ? save : which == TARRY_SECTION_AGAIN ? again : first);
 }
 
 static void panic_here(void *arg)
@@ -240,12 +258,10 @@ long sys_tarry_debug(u64 command, u64 arg)
 		spin_ticks(arg);
 		preempt_enable();
 		return 0;
-	case TARRY_DEBUG_SECTION: {
-		u64 flags = irq_save(), first = section_ticks(), second = section_ticks();
-
-		irq_restore(flags);
-		return (long)(arg ? second : first);
-	}
+	case TARRY_DEBUG_SECTION:
+		return section_ticks(arg);
+	case TARRY_DEBUG_FAIL_ALLOC:
+		return (long)shortage_plan(arg);
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:

@@ -1,4 +1,6 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
+#include "fpu/intonly.h"
+#include "fpu/policy.h"
 #include "kernel/cpu.h"
 #include "kernel/entropy.h"
 #include "kernel/errno.h"
@@ -201,6 +203,13 @@ u64 boot_insns(void)
 	return boot_to_user;
 }
 
+static u64 policy_number(void)
+{
+	if (fpu_policy == &fpu_eager)
+		return TARRY_POLICY_EAGER;
+	return fpu_policy == &fpu_lazy ? TARRY_POLICY_LAZY : TARRY_POLICY_DEFERRED;
+}
+
 /* Adds up what each CPU has counted, online or not. */
 static void sum_cpus(struct tarry_stats *stats)
 {
@@ -224,6 +233,7 @@ static void sum_cpus(struct tarry_stats *stats)
 		stats->fpu_sections_again += fpu->sections_again;
 		stats->fpu_traps += fpu->traps;
 		stats->model_ticks += fpu->model_ticks;
+		stats->trace_ticks += fpu->trace_ticks;
 	}
 }
 
@@ -241,6 +251,8 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.entropy_vector = entropy.vector_mixes,
 		.entropy_scalar = entropy.scalar_mixes,
 		.packets_sealed = packets_sealed(),
+		.policy = policy_number(),
+		.keep_registers = fpu_intonly_keeps(),
 	};
 
 	sum_cpus(&stats);

@@ -62,7 +62,7 @@ struct mm {
 	struct vma *last;    /* found last; a hint */
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
-	u16 pkeys;	     /* allocated protection keys; 0 always is */
+	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
 /* The kernel half alone: what a CPU holds that has nothing else to hold. */

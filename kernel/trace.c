@@ -13,6 +13,7 @@
 #include "fpu/trace.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
+#include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
@@ -74,7 +75,7 @@ static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
 	r->sequence = __atomic_fetch_add(&sequence, 1, __ATOMIC_SEQ_CST);
 	r->time = clock_ns();
 	r->owner = ring->owner;
-	r->step.cpu = (u8)cpu->id;
+	r->step.cpu = cpu->id;
 	ring->lost = 0;
 	return r;
 }
@@ -140,8 +141,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-__attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-						    const struct fpu_step *step, u64 moved)
+static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+							const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -160,7 +161,7 @@ __attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, c
 	publish(cpu);
 }
 
-__attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
+static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 {
 	struct record *r;
 
@@ -172,6 +173,32 @@ __attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
 		return;
 	r->tid = current->tid;
 	publish(cpu);
+}
+
+/*
+ * The two places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts
+ * on. What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside
+ * the count.
+ */
+__attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
+						    const struct fpu_step *step, u64 moved)
+{
+	u32 start = (u32)rdtsc();
+	u64 flags = irq_save();
+
+	record_transition(cpu, context, step, moved);
+	irq_restore(flags);
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
+}
+
+__attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
+{
+	u32 start = (u32)rdtsc();
+	u64 flags = irq_save();
+
+	record_owner(cpu);
+	irq_restore(flags);
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
 
 static int print_owner(char *line, size_t size, u64 owner)
@@ -186,21 +213,21 @@ static int print_owner(char *line, size_t size, u64 owner)
 static int print_transition(char *line, size_t size, const struct record *r)
 {
 	bool save = r->step.from == FPU_ACTIVE && r->moved;
+	bool avoided = fpu_config.defers && r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE;
 
 	return format_text(line, size,
 			   ",\"event\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"saved\":\"0x%lx\",\"loaded\":\"0x%lx\","
 			   "\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
 			   fpu_event_names[r->step.event], fpu_state_names[r->step.from], fpu_state_names[r->step.to],
 			   save ? r->moved : 0, save ? 0 : r->moved,
-			   r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE ? "true" : "false", r->step.site->file,
-			   r->step.site->line, r->step.site->function);
+			   avoided ? "true" : "false", r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
 static void write_record(const struct record *r)
 {
 	static const char *const kinds[] = { "transition", "owner", "snapshot-cpu", "snapshot-context" };
 	static char line[LINE_SIZE];
-	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%u,\"lost\":%u,\"owner\":",
+	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%d,\"lost\":%u,\"owner\":",
 			    kinds[r->kind], r->sequence, r->time, r->step.cpu, r->lost);
 
 	n += print_owner(line + n, sizeof(line) - (size_t)n, r->owner);

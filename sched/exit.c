@@ -87,6 +87,7 @@ static void exit_task(void)
 	struct process *process = task->process;
 	struct mm *mm = task->mm;
 
+	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);
 	if (!leave_process(task, process)) {

@@ -7,24 +7,39 @@
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/insn.h"
+#include "kernel/log.h"
 #include "kernel/mm.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "sched/process.h"
 #include "sched/sched.h"
+#include "sched/switch.h"
 
 #define SUPPORTED                                                                                  \
 	(CLONE_SIGNAL_MASK | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |     \
 	 CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
 	 CLONE_DETACHED | CLONE_CHILD_SETTID)
 
-extern void first_return_to_user(void);
+/* Programs may have as many tasks as leave this many for the kernel's own threads. */
+#define KERNEL_TASKS 32
+
+/* One line in the log for each flag. */
+static void log_unsupported(u64 flags)
+{
+	static u64 told;
+
+	if (flags & ~told)
+		klog("clone: flags %lx are not supported (%s[%d])", flags & ~told, current->name, current->tid);
+	told |= flags;
+}
 
 static bool flags_valid(u64 flags)
 {
-	if (flags & ~(u64)SUPPORTED)
+	if (flags & ~(u64)SUPPORTED) {
+		log_unsupported(flags & ~(u64)SUPPORTED);
 		return false;
+	}
 	if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND))
 		return false;
 	return !(flags & CLONE_SIGHAND) || flags & CLONE_VM;
@@ -45,6 +60,18 @@ static void copy_registers(struct task *child, u64 flags, u64 stack, u64 tls)
 	child->fs_base = flags & CLONE_SETTLS ? tls : cpu_features.fsgsbase ? rdfsbase() : rdmsr(MSR_FS_BASE);
 	child->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
 	task_set_entry(child, first_return_to_user, 0, 0);
+}
+
+static bool too_many_tasks(void)
+{
+	static bool told;
+
+	if (tasks_count() < MAX_TASKS - KERNEL_TASKS)
+		return false;
+	if (!told)
+		klog("clone: no more than %u tasks (%s[%d])", MAX_TASKS - KERNEL_TASKS, current->name, current->tid);
+	told = true;
+	return true;
 }
 
 static struct process *new_process(u64 flags)
@@ -111,9 +138,11 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 		return -EINVAL;
 	if (flags & CLONE_SETTLS && tls >= USER_END)
 		return -EPERM;
+	if (too_many_tasks())
+		return -EAGAIN;
 	child = task_alloc(current->name);
 	if (!child)
-		return -EAGAIN;
+		return -ENOMEM;
 	if (!fpu_create(&child->fpu, !fpu_has_registers(&current->fpu)))
 		goto no_memory;
 	if (!(flags & CLONE_THREAD) && !(process = new_process(flags)))
@@ -124,6 +153,7 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 	}
 	copy_registers(child, flags, stack, tls);
 	fpu_fork(&child->fpu);
+	child->affinity = current->affinity;
 	child->clear_child_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
 	child->set_child_tid = flags & CLONE_CHILD_SETTID ? child_tid : 0;
 	tid = publish(process, child);
@@ -145,8 +175,7 @@ no_memory:
 	return -ENOMEM;
 }
 
-/* First thing that a new user task does, interrupts on. */
-void fork_first_run(void);
+/* Interrupts on. */
 void fork_first_run(void)
 {
 	sched_first_run();

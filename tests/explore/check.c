@@ -52,6 +52,19 @@ static void check_active(u32 index)
 	compare(index, &registers.values, COMPONENTS, "I-ONE: the registers");
 }
 
+/* May run in user mode as it is. */
+static void check_integer_only(u32 index)
+{
+	if (index != world.current)
+		fail("%c is integer-only, not running, and its flag is clear", 'A' + index);
+	if (!registers.ts)
+		fail("an integer-only task runs with CR0.TS clear");
+	if (registers.values.of[UNGATED])
+		fail("I-EXIT: an integer-only task runs with another's ungated components");
+	if (!strcmp(world.config.intonly, "init") && explored_cpu.owner != fpu_init_owner)
+		fail("I-EXIT: an integer-only task finds other than initial values");
+}
+
 static void check_memory(u32 index)
 {
 	const struct task *task = &world.task[index];
@@ -68,9 +81,10 @@ static void check_task(u32 index)
 	const struct task *task = &world.task[index];
 
 	if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
-		if (!task->fpu.user.fpstate)
-			fail("%c is integer-only and ACTIVE", 'A' + index);
-		check_active(index);
+		if (task->fpu.user.fpstate)
+			check_active(index);
+		else
+			check_integer_only(index);
 		return;
 	}
 	if (!task->fpu.user.fpstate || task->exec || task->doomed)
@@ -118,16 +132,6 @@ void check_invariants(void)
 		check_pkru();
 }
 
-static void check_integer_only(void)
-{
-	if (!registers.ts)
-		fail("an integer-only task runs with CR0.TS clear");
-	if (registers.values.of[UNGATED])
-		fail("I-EXIT: an integer-only task runs with another's ungated components");
-	if (!strcmp(world.config.intonly, "init") && explored_cpu.owner != fpu_init_owner)
-		fail("I-EXIT: an integer-only task finds other than initial values");
-}
-
 void check_exit(void)
 {
 	const struct task *task = &world.task[world.current];
@@ -135,7 +139,7 @@ void check_exit(void)
 
 	check_pkru();
 	if (!task->fpu.user.fpstate) {
-		check_integer_only();
+		check_integer_only(world.current);
 	} else if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
 		check_active(world.current);
 	} else if (!lazy() || !registers.ts) {

@@ -165,6 +165,8 @@ void ldmxcsr(u32 mxcsr)
 
 u32 stmxcsr(void)
 {
+	if (registers.ts)
+		fail("STMXCSR in the kernel with CR0.TS set: #NM");
 	return registers.values.of[MXCSR] ? registers.values.of[MXCSR] : MXCSR_INIT;
 }
 
@@ -192,6 +194,10 @@ u64 read_fpu_msr(u32 msr)
 
 struct xsave_area *fpu_area_alloc(u32 size)
 {
+	const struct task *task = &world.task[world.current];
+
+	if (task->exec && !(task->fpu.flags & TASK_NEED_FPU_LOAD))
+		fail("an integer-only task gets an fpstate while its flag is clear: it would seem ACTIVE");
 	for (u32 i = 0; i < IMAGES; i++) {
 		if (used[i])
 			continue;

@@ -48,8 +48,15 @@ struct tarry_stats {
 	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
 	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
 	uint64_t packets_sealed;
+	uint64_t trace_ticks;		/* TSC ticks inside the trace */
+	uint64_t policy;		/* TARRY_POLICY_... */
+	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
 	uint64_t cpus;			/* now, CPUs that are online; the other counters are sums over all */
 };
+
+#define TARRY_POLICY_DEFERRED		0
+#define TARRY_POLICY_EAGER		1
+#define TARRY_POLICY_LAZY		2
 
 /*
  * crypt(struct tarry_crypt *): seals one packet `packets` times with ChaCha20-Poly1305 (RFC 8439),
@@ -82,8 +89,13 @@ struct tarry_crypt {
 #define TARRY_DEBUG_SPIN		8	/* spin `argument` ticks, preemptible */
 #define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
 #define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
-#define TARRY_DEBUG_SECTION		12	/* TSC ticks of the second (argument 1) or first (0) of two
-					   kernel FPU sections with nothing in them, the model's left out */
+#define TARRY_DEBUG_SECTION		12	/* TSC ticks of a kernel FPU section with nothing in it... */
+#define TARRY_SECTION_FIRST		0	/* ... the first since user code ran, */
+#define TARRY_SECTION_AGAIN		1	/* ... the next, */
+#define TARRY_SECTION_SAVE		2	/* or of the save that the first one begins with; 20 bits each: */
+#define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)		/* all, */
+#define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* those inside the model, */
+#define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and inside the trace */
 #define TARRY_DEBUG_TENTH		11	/* bits of 0.1 from a kernel FPU section, computed... */
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
@@ -100,5 +112,7 @@ struct tarry_peek {
 	uint32_t readers, faults;	/* CPUs that could and that could not read it... */
 	uint64_t sum;			/* ... and the sum of what they read */
 };
+#define TARRY_DEBUG_FAIL_ALLOC		32	/* the caller's `argument`-th page or heap allocation from now
+					   on fails; 0: none. Gives how many were left of the last plan */
 
 #endif
