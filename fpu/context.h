@@ -50,19 +50,20 @@ struct fpu_site {
 
 /* One transition, as the context itself remembers it: what a story is told from. */
 struct fpu_step {
-	u8 event, from, to, cpu;
+	u8 event, from, to, zero; /* one store */
+	s32 cpu;
 	const struct fpu_site *site;
 };
 #define FPU_HISTORY 16
 
 struct fpu_context {
-	u64 id;			    /* never used twice; 0: not born */
+	struct fpu_step history[FPU_HISTORY];
 	struct xsave_area *fpstate; /* compacted, sized for every enabled component; NULL: integer-only */
 	s32 last_cpu;		    /* whose registers last held it, or FPU_NO_CPU */
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
 	u32 steps;		    /* transitions so far; history[steps % FPU_HISTORY] is the oldest */
-	struct fpu_step history[FPU_HISTORY];
+	u64 id;			    /* never used twice; 0: not born */
 };
 
 /* The head of struct task, which is all that fpu/ knows of a task. */
@@ -70,7 +71,8 @@ struct fpu_task {
 	union {
 		volatile u32 flags; /* TASK_... of kernel/cpu.h */
 		struct {
-			volatile u8 own_flags, remote_flags;
+			u8 own_flags;
+			volatile u8 remote_flags;
 		};
 	};
 	int tid;
@@ -83,7 +85,7 @@ struct fpu_counters {
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
-	u64 model_ticks;	      /* TSC ticks spent inside the model */
+	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
 
 /* One for each CPU. */

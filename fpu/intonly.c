@@ -26,6 +26,11 @@ void fpu_intonly_init(void)
 		fpu_broken("intonly= is neither init nor ts");
 }
 
+bool fpu_intonly_keeps(void)
+{
+	return keep_registers;
+}
+
 void fpu_intonly_exit(struct fpu_cpu *cpu)
 {
 	/* TS hides x87, SSE and AVX; supervisor state must not pass to the next task unseen. */

@@ -12,13 +12,13 @@ bool fpu_policy_has_kernel_end;
 
 /*
  * Saves what would be lost, then gives the kernel its known environment: a user's rounding mode or unmasked
- * exception must not reach kernel code (museum entry 9). FNINIT does not wait, so a pending x87 exception of
+ * exception must not reach kernel code (museum entry 9). Interrupts may be on: as in_kernel is set and preemption off,
+ * nothing that comes may touch the registers or their state. FNINIT does not wait, so a pending x87 exception of
  * the user's does not fire here (entry 33). The registers are the kernel's only after all that.
  */
 void kernel_fpu_begin_first(struct fpu_cpu *cpu)
 {
 	struct fpu_task *task = fpu_current();
-	u64 flags = irq_save();
 
 	if (fpu_has_registers(task))
 		fpregs_move_to_memory(cpu, task, FPU_EV_KERNEL_BEGIN);
@@ -27,7 +27,6 @@ void kernel_fpu_begin_first(struct fpu_cpu *cpu)
 	ldmxcsr(MXCSR_INIT);
 	fpregs_claim(cpu, fpu_kernel_owner);
 	cpu->counters.sections++;
-	irq_restore(flags);
 }
 
 void kernel_fpu_end_policy(struct fpu_cpu *cpu)

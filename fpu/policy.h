@@ -1,6 +1,7 @@
 /*
  * When to load. All policies save at switch-out; they differ in these hooks, one file each. Called with
- * interrupts off for a task that has vector registers. A hook that is NULL does nothing.
+ * interrupts off for a task that has vector registers. A hook that is NULL does nothing, except on the way to user mode:
+ * there it is a load, unless the registers are valid already.
  */
 #ifndef FPU_POLICY_H
 #define FPU_POLICY_H
@@ -10,6 +11,7 @@
 struct fpu_policy {
 	const char *name;
 	const char *warning; /* said at boot, or NULL */
+	bool defers;	     /* see struct fpu_config */
 	bool (*switch_in)(struct fpu_cpu *cpu, struct fpu_task *task);
 	bool (*exit_to_user)(struct fpu_cpu *cpu, struct fpu_task *task);
 	void (*kernel_end)(struct fpu_cpu *cpu, struct fpu_task *task);

@@ -42,6 +42,7 @@ const struct fpu_policy fpu_lazy = {
 	.name = "lazy",
 	.warning = "leaves one task's registers in the CPU while another runs; 2018's Intel cores let it read "
 		   "them (CVE-2018-3665, LazyFP). For study only.",
+	.defers = true,
 	.switch_in = switch_in,
 	.exit_to_user = exit_to_user,
 	.device_not_available = device_not_available,

@@ -62,7 +62,7 @@ void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_
 	for (u32 i = first; i < context->steps; i++) {
 		const struct fpu_step *s = &context->history[i % FPU_HISTORY];
 
-		klog("fpu:   %3u  CPU %u  %s: %s to %s  (%s, %s:%u)", i, s->cpu, fpu_event_names[s->event],
+		klog("fpu:   %3u  CPU %d  %s: %s to %s  (%s, %s:%u)", i, s->cpu, fpu_event_names[s->event],
 		     fpu_state_names[s->from], fpu_state_names[s->to], s->site->function, s->site->file, s->site->line);
 	}
 	panic("fpu: illegal transition: %s from %s to %s", fpu_event_names[step->event], fpu_state_names[step->from],
@@ -126,6 +126,8 @@ static void choose_mechanism(void)
 	boot_option("xstate", wanted, sizeof(wanted));
 	works = xsaves_works(&fpu_config.layout, area);
 	fpu_area_free(area);
+	if (fpu_config.layout.xsaves && !works)
+		klog("fpu: warning: CPUID promises XSAVES, but it does not work here; not believed");
 	if (!strcmp(wanted, "native") && !works)
 		panic("xstate=native: this CPU has no working XSAVES; use xstate=soft or auto");
 	if (strcmp(wanted, "native") && strcmp(wanted, "soft") && strcmp(wanted, "auto"))
@@ -145,6 +147,7 @@ static void choose_policy(void)
 			fpu_policy = policies[i];
 	if (!fpu_policy)
 		panic("fpu=%s is not deferred, eager or lazy", wanted);
+	fpu_config.defers = fpu_policy->defers;
 	fpu_policy_has_kernel_end = fpu_policy->kernel_end;
 	if (fpu_policy->warning)
 		klog("fpu: warning: policy %s %s", fpu_policy->name, fpu_policy->warning);

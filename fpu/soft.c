@@ -34,6 +34,15 @@ void soft_init(struct soft_cpu *cpu, const struct xstate_layout *layout, u64 xcr
 	cpu->mxcsr_mask = cpu->scratch->mxcsr_mask ? cpu->scratch->mxcsr_mask : MXCSR_MASK_DEFAULT;
 }
 
+/*
+ * #NM while CR0.TS is set, as from the real instructions. Not every emulator's XSAVE and XRSTOR raise it, and then a
+ * path that forgot fpu_clear_ts would work there and die on hardware; STMXCSR raises it everywhere.
+ */
+static void check_ts(void)
+{
+	stmxcsr();
+}
+
 /* --- Places --- */
 
 static void *standard(const struct soft_cpu *cpu, u32 feature)
@@ -155,6 +164,7 @@ static int save(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
 {
 	u64 stored;
 
+	check_ts();
 	if (misaligned(area))
 		return SOFT_GP;
 	stored = read_user(cpu, rfbm & cpu->xcr0);
@@ -240,6 +250,7 @@ static int restore(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm
 {
 	u64 loaded;
 
+	check_ts();
 	if (misaligned(area) || !header_valid(area, enabled))
 		return SOFT_GP;
 	rfbm &= enabled;

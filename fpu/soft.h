@@ -8,7 +8,7 @@
  * remembered from one call to the next, so there is no modified optimisation.
  *
  * Every call must be made where nothing can interrupt that also calls the model: the scratch area is one a
- * CPU. No call may be made while CR0.TS is set.
+ * CPU. While CR0.TS is set a save and a restore raise #NM, as the instructions do.
  */
 #ifndef FPU_SOFT_H
 #define FPU_SOFT_H

@@ -15,7 +15,10 @@ bool fpu_exit_to_user(struct fpu_task *task)
 		fpu_intonly_exit(cpu);
 		return true;
 	}
-	return fpu_policy->exit_to_user(cpu, task);
+	if (unlikely(fpu_policy->exit_to_user))
+		return fpu_policy->exit_to_user(cpu, task);
+	fpu_clear_ts(cpu); /* an integer-only task may have run before */
+	return fpregs_move_to_cpu(cpu, task, FPU_EV_EXIT_TO_USER);
 }
 
 bool fpu_device_not_available(struct fpu_task *task)

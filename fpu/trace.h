@@ -1,6 +1,6 @@
 /*
- * The trace's hooks: one test where tracing is off. The ring and its way out are in kernel/trace.c. Interrupts
- * off.
+ * The trace's hooks: one test where tracing is off. The ring and its way out are in kernel/trace.c. Called
+ * where the verbs may be called.
  */
 #ifndef FPU_TRACE_H
 #define FPU_TRACE_H
@@ -10,10 +10,10 @@
 extern bool fpu_tracing;
 
 /* A context has changed state; moved: components saved or loaded on the way. A debugger can stop here. */
-void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
+void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
 			  u64 moved);
 
 /* The registers have become the kernel's, initial, or nobody's. */
-void fpu_trace_owner(const struct fpu_cpu *cpu);
+void fpu_trace_owner(struct fpu_cpu *cpu);
 
 #endif

@@ -1,5 +1,7 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
 #include "fpu/cpu.h"
+#include "fpu/intonly.h"
+#include "fpu/policy.h"
 #include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -197,6 +199,13 @@ u64 boot_insns(void)
 	return boot_to_user;
 }
 
+static u64 policy_number(void)
+{
+	if (fpu_policy == &fpu_eager)
+		return TARRY_POLICY_EAGER;
+	return fpu_policy == &fpu_lazy ? TARRY_POLICY_LAZY : TARRY_POLICY_DEFERRED;
+}
+
 long sys_tarry_stats(u64 buf, size_t size)
 {
 	const struct fpu_counters *fpu = &fpu_this_cpu()->counters;
@@ -227,6 +236,9 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.entropy_vector = entropy.vector_mixes,
 		.entropy_scalar = entropy.scalar_mixes,
 		.packets_sealed = packets_sealed(),
+		.trace_ticks = fpu->trace_ticks,
+		.policy = policy_number(),
+		.keep_registers = fpu_intonly_keeps(),
 	};
 
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));

@@ -3,6 +3,7 @@
  * go by area and skip what has no level-1 table, so that their cost follows the pages that exist, not the
  * addresses. Pages of page tables hang on a list and are freed all at once at the end.
  */
+#include "fpu/image.h"
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
@@ -33,7 +34,7 @@ struct mm *mm_create(void)
 	list_init(&mm->tables);
 	mutex_init(&mm->lock);
 	mm->users = 1;
-	mm->pkeys = 1;
+	mm->pkeys = fpu_config.pku; /* key 0 */
 	mm->pml4 = alloc_user_table(mm);
 	if (!mm->pml4) {
 		kfree(mm);

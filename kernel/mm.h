@@ -61,7 +61,7 @@ struct mm {
 	struct vma *last;    /* found last; a hint */
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
-	u16 pkeys;	     /* allocated protection keys; 0 always is */
+	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
 /* An empty address space, or NULL. The caller holds the only reference. */

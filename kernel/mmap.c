@@ -190,26 +190,26 @@ long sys_pkey_alloc(u32 flags, u32 rights)
 	if (flags || rights & ~(u32)PKEY_RIGHTS)
 		return -EINVAL;
 	mutex_lock(&mm->lock);
-	for (key = 1; key < PKEYS && mm->pkeys & BIT(key); key++)
+	for (key = 0; key < PKEYS && mm->pkeys & BIT(key); key++)
 		;
 	if (key == PKEYS || !fpu_config.pku)
 		key = -ENOSPC;
 	else
 		mm->pkeys |= (u16)BIT(key);
 	mutex_unlock(&mm->lock);
-	if (key > 0)
+	if (key >= 0)
 		fpu_set_pkey_rights((u32)key, rights);
 	return key;
 }
 
-/* Pages that carry the key keep it, as on Linux. */
+/* As on Linux, pages that carry the key keep it, and key 0 can be given up and got back like any other. */
 long sys_pkey_free(int key)
 {
 	struct mm *mm = current->mm;
 	long error = -EINVAL;
 
 	mutex_lock(&mm->lock);
-	if (key > 0 && key < PKEYS && mm->pkeys & BIT(key)) {
+	if (key >= 0 && key < PKEYS && mm->pkeys & BIT(key)) {
 		mm->pkeys &= (u16)~BIT(key);
 		error = 0;
 	}

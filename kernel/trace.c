@@ -11,6 +11,7 @@
 #include "fpu/trace.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
+#include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
@@ -61,7 +62,7 @@ static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
 	}
 	*r = (struct record){ .kind = (u8)kind, .sequence = sequence++, .time = clock_ns(), .lost = lost };
 	r->owner = owner_id;
-	r->step.cpu = (u8)cpu->id;
+	r->step.cpu = cpu->id;
 	lost = 0;
 	head++;
 	return r;
@@ -100,8 +101,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-__attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-						    const struct fpu_step *step, u64 moved)
+static inline void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+				     const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -117,10 +118,9 @@ __attribute__((noinline)) void fpu_trace_transition(const struct fpu_cpu *cpu, c
 	r->tid = current->tid;
 	r->need_load = current->flags & TASK_NEED_FPU_LOAD;
 	r->moved = moved;
-	asm volatile("" ::: "memory");
 }
 
-__attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
+static inline void record_owner(const struct fpu_cpu *cpu)
 {
 	struct record *r;
 
@@ -130,6 +130,29 @@ __attribute__((noinline)) void fpu_trace_owner(const struct fpu_cpu *cpu)
 	r = next_record(cpu, OWNER);
 	if (r)
 		r->tid = current->tid;
+}
+
+/*
+ * The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart. Interrupts off, for a
+ * kernel section may begin with interrupts on.
+ */
+__attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
+						    const struct fpu_step *step, u64 moved)
+{
+	u64 start = rdtsc(), flags = irq_save();
+
+	record_transition(cpu, context, step, moved);
+	cpu->counters.trace_ticks += rdtsc() - start;
+	irq_restore(flags);
+}
+
+__attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
+{
+	u64 start = rdtsc(), flags = irq_save();
+
+	record_owner(cpu);
+	cpu->counters.trace_ticks += rdtsc() - start;
+	irq_restore(flags);
 }
 
 static int print_owner(char *line, size_t size, u64 owner)
@@ -144,21 +167,21 @@ static int print_owner(char *line, size_t size, u64 owner)
 static int print_transition(char *line, size_t size, const struct record *r)
 {
 	bool save = r->step.from == FPU_ACTIVE && r->moved;
+	bool avoided = fpu_config.defers && r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE;
 
 	return format_text(line, size,
 			   ",\"event\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"saved\":\"0x%lx\",\"loaded\":\"0x%lx\","
 			   "\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
 			   fpu_event_names[r->step.event], fpu_state_names[r->step.from], fpu_state_names[r->step.to],
 			   save ? r->moved : 0, save ? 0 : r->moved,
-			   r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE ? "true" : "false", r->step.site->file,
-			   r->step.site->line, r->step.site->function);
+			   avoided ? "true" : "false", r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
 static void write_record(const struct record *r)
 {
 	static const char *const kinds[] = { "transition", "owner", "snapshot-cpu", "snapshot-context" };
 	static char line[LINE_SIZE];
-	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%u,\"lost\":%u,\"owner\":",
+	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%d,\"lost\":%u,\"owner\":",
 			    kinds[r->kind], r->sequence, r->time, r->step.cpu, r->lost);
 
 	n += print_owner(line + n, sizeof(line) - (size_t)n, r->owner);

@@ -13,13 +13,12 @@
 #include "kernel/uaccess.h"
 #include "sched/process.h"
 #include "sched/sched.h"
+#include "sched/switch.h"
 
 #define SUPPORTED                                                                                  \
 	(CLONE_SIGNAL_MASK | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |     \
 	 CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
 	 CLONE_DETACHED | CLONE_CHILD_SETTID)
-
-extern void first_return_to_user(void);
 
 static bool flags_valid(u64 flags)
 {
@@ -64,7 +63,6 @@ static struct process *new_process(u64 flags)
 	process_free(process);
 	return NULL;
 }
-
 
 /* Makes the child visible and runnable. A thread of a process that is ending, or whose exec has begun, is refused. */
 static bool publish(struct process *process, struct task *child)
@@ -140,8 +138,7 @@ no_memory:
 	return -ENOMEM;
 }
 
-/* First thing that a new user task does, interrupts on. */
-void fork_first_run(void);
+/* Interrupts on. */
 void fork_first_run(void)
 {
 	sched_first_run();

@@ -6,6 +6,7 @@
 #include "kernel/memory.h"
 #include "kernel/string.h"
 #include "sched/sched.h"
+#include "sched/switch.h"
 #include "sched/task.h"
 
 #define FIRST_TID 2 /* 1 is the kernel's own process, the parent of all */
@@ -14,8 +15,6 @@ struct spinlock task_lock;
 
 struct task *tid_table[TID_BUCKETS];
 static int last_tid = FIRST_TID - 1;
-
-extern void first_kthread_run(void);
 
 /* What switch_stacks pops on the first switch to a task. */
 struct first_frame {

@@ -25,7 +25,8 @@ struct task {
 			union {
 				volatile u32 flags;
 				struct {
-					volatile u8 own_flags, remote_flags;
+					u8 own_flags;
+					volatile u8 remote_flags;
 				};
 			};
 			int tid;

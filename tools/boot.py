@@ -17,14 +17,13 @@ import time
 import image
 import iso
 from errors import TARRY_FAILED, TIMED_OUT, HostError
-from machine import MACHINES
+from machine import MACHINES, QEMU_CPU
 from relay import Feeder, Keyboard, LogReader, Pump, write_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 VERDICT = re.compile(r"(?:\[ *[\d.]+\] )?power-off: (?:status (\d+)|(panic))")
 DRAIN_SECONDS = 30
-FPU_FILE = "/etc/fpu"
 
 
 def make(*targets):
@@ -73,6 +72,7 @@ class Boot:
     icount: bool = False
     gdb: bool = False
     timeout: float = 0
+    qemu_cpu: str = QEMU_CPU
     bochs_cpu: str = "tigerlake"
     bochs_folder: str = built("bochs")
     stdin: str = "null"            # the kernel's stdin=: tty, pipe or null
@@ -84,21 +84,13 @@ class Boot:
         words = [] if self.stdin == "tty" else ["stdin=" + self.stdin]
         return " ".join(words + self.cmdline.split())
 
-    def fpu_file(self):
-        """What programs in the guest can't ask the kernel: policy and integer-only mode."""
-        words = dict(word.split("=", 1) for word in self.cmdline.split() if "=" in word)
-        if not words.keys() & {"fpu", "intonly"}:
-            return {}
-        text = f"{words.get('fpu', 'deferred')} {words.get('intonly', 'init')}"
-        return {FPU_FILE: text.encode()}
-
     def make_iso(self, folder):
         """The ISO for this run: the one that make built, if it fits."""
         cmdline = self.kernel_cmdline()
         if not cmdline and not self.files and self.argv == image.DEFAULT_ARGV:
             return built("tarry.iso")
         path = os.path.join(folder, "tarry.iso")
-        data = image.build({**listed_files("image"), **self.fpu_file(), **self.files}, self.argv)
+        data = image.build({**listed_files("image"), **self.files}, self.argv)
         iso.build(path, built("tarry.stripped.elf"), built("tarry.sym"), data, cmdline)
         return path
 

@@ -17,6 +17,7 @@ import bochs
 from errors import HostError
 
 QEMU = "qemu-system-x86_64"
+QEMU_CPU = "max,-mpx"             # all that its software CPU can do; the bounds are of no use
 GDB_PORT_BASE, GDB_PORT_RANGE = 25000, 5000
 ACCEPT_SECONDS = 30
 # Emulated instructions a second: sets how fast Bochs' devices are against its processor.
@@ -109,7 +110,7 @@ class Qemu(Machine):
                         stderr=messages)
 
     def command(self, config, iso, com1):
-        command = [QEMU, "-accel", "tcg", "-cpu", "max,-mpx", "-smp", str(config.smp),
+        command = [QEMU, "-accel", "tcg", "-cpu", config.qemu_cpu, "-smp", str(config.smp),
                    "-m", str(config.mem), "-display", config.display, "-no-reboot",
                    "-nic", "none", "-boot", "d",
                    "-drive", f"file={iso.replace(',', ',,')},format=raw,media=cdrom,readonly=on",

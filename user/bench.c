@@ -269,16 +269,16 @@ static void faults(void)
 	munmap(pages, TOTAL * PAGE_SIZE);
 }
 
-/* A kernel FPU section with nothing in it: the first since user code ran, and the next. */
+/* A kernel FPU section with nothing in it: the first since user code ran, the next, and the save in the first. */
 static void kernel_sections(void)
 {
-	static const char *const names[] = { "section-first", "section-again" };
+	static const char *const names[] = { "section-first", "section-again", "section-save" };
 
-	for (long again = 0; again < 2; again++) {
+	for (long which = 0; which < 3; which++) {
 		for (int round = 0; round < TOTAL; round++)
 			shared->sample[round] =
-				(uint32_t)(debug(TARRY_DEBUG_SECTION, again) + (long)empty_pair);
-		report(names[again], 0, 1);
+				(uint32_t)(debug(TARRY_DEBUG_SECTION, which) + (long)empty_pair);
+		report(names[which], 0, 1);
 	}
 }
 

@@ -1,6 +1,8 @@
 /* stats - prints the kernel's counters. */
 #include <lib.h>
 
+static const char *const policies[] = { "deferred", "eager", "lazy" };
+
 int main(void)
 {
 	struct tarry_stats s;
@@ -17,6 +19,13 @@ int main(void)
 	printf("timer ticks         %10lu, %lu of them idle\n", s.ticks, s.idle_ticks);
 	printf("page faults         %10lu\n", s.page_faults);
 	printf("unknown calls       %10lu\n", s.syscalls_missing);
+	printf("FPU policy          %10s, integer-only programs: %s\n", policies[s.policy],
+	       s.keep_registers ? "ts" : "init");
+	printf("saves               %10lu, %lu bytes\n", s.fpu_saves, s.fpu_bytes_saved);
+	printf("loads               %10lu, %lu bytes; %lu more avoided\n", s.fpu_loads,
+	       s.fpu_bytes_loaded, s.fpu_loads_avoided);
+	printf("kernel FPU sections %10lu, %lu of them at no cost\n",
+	       s.fpu_sections + s.fpu_sections_again, s.fpu_sections_again);
 	printf("boot, by the TSC    %10lu\n", s.boot_insns);
 	printf("up                  %6lu.%03lu s\n", s.uptime_ns / 1000000000,
 	       s.uptime_ns / 1000000 % 1000);

@@ -2,12 +2,10 @@
  * tour - shows who owns the vector registers, step by step: each step does something, then prints
  * what the kernel counted meanwhile and why a load was needed or could be avoided. It must never
  * say what the counters do not show; a check that fails makes the exit status 1.
- *
- * /etc/fpu holds the policy and the integer-only mode if they are not the usual ones.
  */
 #include <xstate.h>
 
-enum { DEFERRED, EAGER, LAZY };
+enum { DEFERRED = TARRY_POLICY_DEFERRED, EAGER = TARRY_POLICY_EAGER, LAZY = TARRY_POLICY_LAZY };
 enum { QUIET_CALLS = 1000, SLEEPS = 20, IPC_CALLS = 1000, PACKETS = 1000, PACKET_SIZE = 256 };
 
 static const char *const policies[] = { "deferred", "eager", "lazy" };
@@ -25,17 +23,9 @@ static struct tarry_stats counters(void)
 static void find_options(void)
 {
 	struct termios t = { 0 };
-	char text[64] = "";
-	long fd = open("/etc/fpu", O_RDONLY);
 
-	if (fd >= 0) {
-		read((int)fd, text, sizeof(text) - 1);
-		close((int)fd);
-	}
-	for (int i = EAGER; i <= LAZY; i++)
-		if (strstr(text, policies[i]))
-			policy = i;
-	keep_mode = strstr(text, " ts") != NULL;
+	policy = (int)start.policy;
+	keep_mode = start.keep_registers != 0;
 	colours = ioctl(1, TCGETS, &t) == 0 && t.c_lflag & TTY_ECHO;	/* a person's terminal */
 }
 
@@ -285,8 +275,8 @@ static void show_summary(void)
 
 int main(void)
 {
-	find_options();
 	start = counters();
+	find_options();
 	start_line();
 	show_calls();
 	show_sleep();

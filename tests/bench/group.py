@@ -13,7 +13,7 @@ def limits():
     for operation in bench.OPERATIONS:
         if operation.limit is None:
             continue
-        detail = f"{bench.net(operation, figures)} instructions, at most {operation.limit}"
+        detail = f"{bench.judged(operation, figures)} instructions, at most {operation.limit}"
         state = FAILED if bench.exceeded(operation, figures) else OK
         yield Outcome(operation.name, state, detail)
 

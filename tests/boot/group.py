@@ -13,7 +13,7 @@ from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2 debug"
-FPU_PROGRAMS = ("crypt", "fpu", "hostile", "intonly", "pkeys")
+FPU_PROGRAMS = ("counts", "crypt", "fpu", "hostile", "intonly", "pkeys")
 INTEGER_ONLY_MODES = ("init", "ts")
 # Bochs' processors and the mechanisms that the plain run on tigerlake leaves out.
 BOCHS_VARIANTS = (("tigerlake", "native", "ts"), ("tigerlake", "soft", "init"),

@@ -3,31 +3,12 @@
  * instruction, take less memory, and calling one over IPC costs what the boot option promises.
  * Catches: registers of the caller lost or seen by the callee, a load that should have been
  * avoided, an instruction that slips through, a program that cannot become an ordinary one.
- *
- * /etc/fpu, put there by whoever boots, holds the policy and the mode ("deferred init" if not).
  */
 #include "registers.h"
 
 enum { CALLS = 1000, FEW = 100, TASKS = 40 };
 
-static char policy[16] = "deferred", mode[8] = "init";
-
-static void find_mode(void)
-{
-	char text[64] = "", *space;
-	long fd = open("/etc/fpu", O_RDONLY);
-
-	if (fd < 0)
-		return;
-	read((int)fd, text, sizeof(text) - 1);
-	close((int)fd);
-	space = strchr(text, ' ');
-	if (!space || space - text >= (long)sizeof(policy) || strlen(space + 1) >= sizeof(mode))
-		return;
-	*space = '\0';
-	strcpy(policy, text);
-	strcpy(mode, space + 1);
-}
+static const char *const policies[] = { "deferred", "eager", "lazy" };
 
 static struct tarry_stats counters(void)
 {
@@ -113,8 +94,9 @@ static struct tarry_stats call_many(void)
 	after.fpu_init_loads -= before.fpu_init_loads;
 	after.fpu_loads_avoided -= before.fpu_loads_avoided;
 	after.context_switches -= before.context_switches;
-	printf("# %s, intonly=%s: %d calls: %lu loads, %lu of the initial image, %lu avoided\n", policy,
-	       mode, CALLS, after.fpu_loads, after.fpu_init_loads, after.fpu_loads_avoided);
+	printf("# %s, intonly=%s: %d calls: %lu loads, %lu of the initial image, %lu avoided\n",
+	       policies[after.policy], after.keep_registers ? "ts" : "init", CALLS,
+	       after.fpu_loads, after.fpu_init_loads, after.fpu_loads_avoided);
 	return after;
 }
 
@@ -123,18 +105,18 @@ static void test_calls(void)
 	struct tarry_stats s = call_many();
 
 	EXPECT(s.context_switches >= 2 * CALLS);
-	if (strcmp(mode, "ts") == 0) {
+	if (s.keep_registers) {
 		EXPECT(s.fpu_loads < FEW);
 		EXPECT(s.fpu_init_loads < FEW);
 		/* A mix of the entropy pool displaces the client's registers; lazy never needs them back. */
-		if (strcmp(policy, "lazy") != 0)
+		if (s.policy != TARRY_POLICY_LAZY)
 			EXPECT(s.fpu_loads_avoided > CALLS - FEW);
 	} else {
 		/*
 		 * Under lazy the client loads only when it uses its registers, which is once; until
 		 * then they keep the initial image.
 		 */
-		if (strcmp(policy, "lazy") == 0) {
+		if (s.policy == TARRY_POLICY_LAZY) {
 			EXPECT(s.fpu_loads < FEW);
 			EXPECT(s.fpu_init_loads >= 1);
 		} else {
@@ -176,6 +158,5 @@ static const struct ktap_test tests[] = {
 int main(void)
 {
 	detect();
-	find_mode();
 	return ktap_run(tests, (int)ARRAY_SIZE(tests));
 }

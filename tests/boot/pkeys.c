@@ -76,6 +76,27 @@ static void test_refused(void)
 	wrpkru(PKRU_DEFAULT);
 }
 
+/* Key 0 is one like the others, but that everybody has it from the beginning. */
+static void give_up_key_0(void)
+{
+	EXPECT_EQ(pkey_free(0), 0);
+	EXPECT_EQ(pkey_free(0), -EINVAL);
+	EXPECT_EQ(pkey_mprotect(page, PAGE_SIZE, RW, 0), -EINVAL);
+	page[0] = 'S';				/* what carries it keeps it */
+	EXPECT_EQ(pkey_alloc(0, 0), 0);
+	EXPECT_EQ(pkey_mprotect(page, PAGE_SIZE, RW, 0), 0);
+}
+
+static void test_key_0(void)
+{
+	NEED_KEYS();
+	lock_page();
+	EXPECT_EQ(ktap_child(give_up_key_0), 0);
+	EXPECT_EQ(pkey_mprotect(page, PAGE_SIZE, RW, 0), 0);	/* the child's was its own */
+	unlock_page();
+	wrpkru(PKRU_DEFAULT);
+}
+
 /* What the kernel does to the page in the name of the task: reads it, or writes it. */
 static long kernel_access(int write_it)
 {
@@ -367,6 +388,7 @@ static void test_xrstor(void)
 
 static const struct ktap_test tests[] = {
 	{ "allocate and free", test_numbers }, { "what is refused", test_refused },
+	{ "key 0 given up and got back", test_key_0 },
 	{ "all combinations of rights", test_combinations },
 	{ "pages not yet touched", test_untouched }, { "fork", test_fork }, { "exec", test_exec },
 	{ "copy with an open key after a switch", test_open_after_closed },

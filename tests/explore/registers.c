@@ -108,6 +108,7 @@ void ldmxcsr(u32 mxcsr)
 
 u32 stmxcsr(void)
 {
+	may_use("STMXCSR");
 	return image_encode(registers()->values.of[MXCSR], MXCSR_INIT);
 }
 

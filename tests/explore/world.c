@@ -68,14 +68,14 @@ bool boot_option(const char *key, char *buf, size_t size)
 	return true;
 }
 
-void fpu_trace_transition(const struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
+void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
 			  u64 moved)
 {
 	taken[step->event][step->from][step->to] = true;
 	last_step = *step;
 }
 
-void fpu_trace_owner(const struct fpu_cpu *cpu)
+void fpu_trace_owner(struct fpu_cpu *cpu)
 {
 	if (cpu->owner == fpu_kernel_owner && cpu->locked)
 		fail("I-SECT: a kernel FPU section begins inside fpregs_lock");

@@ -358,6 +358,24 @@ static void model_restores(void **state)
 	}
 }
 
+/* Fails if the model works where the instructions would not: QEMU lets XSAVE and XRSTOR pass. */
+static void model_obeys_ts(void **state)
+{
+	start_model();
+	memset(&first, 0, sizeof(first));
+	xsaves64(&first, ALL);
+	assert_int_equal(regfile.faults, 0);
+	stts();
+	soft_xsaves(&cpu, &second.area, ALL);
+	assert_in_range(regfile.faults, 1, 2);
+	assert_int_equal(regfile.last_fault, EXC_NM);
+	regfile.faults = 0;
+	first.area.header_reserved[0] = 1; /* #NM comes before the image is looked at */
+	assert_int_equal(soft_xrstors(&cpu, &first.area, ALL), SOFT_GP);
+	assert_int_equal(regfile.last_fault, EXC_NM);
+	assert_int_equal(regfile.faults, 1);
+}
+
 /* Fails if one damaged bit of an image is judged differently, or a refused image changes a register. */
 static void model_refuses(void **state)
 {
@@ -397,6 +415,7 @@ int main(void)
 		cmocka_unit_test_setup(model_saves, reset),
 		cmocka_unit_test_setup(model_restores, reset),
 		cmocka_unit_test_setup(model_refuses, reset),
+		cmocka_unit_test_setup(model_obeys_ts, reset),
 	};
 
 	return cmocka_run_group_tests_name("regfile", tests, NULL, NULL);

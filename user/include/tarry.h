@@ -48,7 +48,14 @@ struct tarry_stats {
 	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
 	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
 	uint64_t packets_sealed;
+	uint64_t trace_ticks;		/* TSC ticks inside the trace */
+	uint64_t policy;		/* TARRY_POLICY_... */
+	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
 };
+
+#define TARRY_POLICY_DEFERRED		0
+#define TARRY_POLICY_EAGER		1
+#define TARRY_POLICY_LAZY		2
 
 /*
  * crypt(struct tarry_crypt *): seals one packet `packets` times with ChaCha20-Poly1305 (RFC 8439),
@@ -81,8 +88,11 @@ struct tarry_crypt {
 #define TARRY_DEBUG_SPIN		8	/* spin `argument` ticks, preemptible */
 #define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
 #define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
-#define TARRY_DEBUG_SECTION		12	/* TSC ticks of the second (argument 1) or first (0) of two
-					   kernel FPU sections with nothing in them, the model's left out */
+#define TARRY_DEBUG_SECTION		12	/* TSC ticks, the model's left out: of a kernel FPU section with
+					   nothing in it... */
+#define TARRY_SECTION_FIRST		0	/* ... the first since user code ran */
+#define TARRY_SECTION_AGAIN		1	/* ... the next */
+#define TARRY_SECTION_SAVE		2	/* of the save that the first one begins with */
 #define TARRY_DEBUG_TENTH		11	/* bits of 0.1 from a kernel FPU section, computed... */
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
