@@ -1,7 +1,7 @@
 /*
  * What must hold: the invariants of the museum's catalogue, by their names there. check_invariants at every choice,
- * points inside the real code included; check_exit where a task is about to run in user mode. A CPU that has
- * interrupts off may be half-way through a transition of its own task's, and of nothing else.
+ * points inside the real code included; check_exit where a task is about to run in user mode. A CPU that is
+ * half-way through a transition (is_steady) is left out, and its own tasks; nothing else is.
  */
 #include <string.h>
 
@@ -84,7 +84,7 @@ static void check_task(u32 index)
 	if (!task->fpu.user.fpstate || task->exec || task->doomed)
 		return;
 	for (u32 i = 0; i < world.config.cpus; i++)
-		if (world.cpu[i].interrupts && fpregs_valid(&world.cpu[i].fpu, &task->fpu.user))
+		if (is_steady(&world.cpu[i]) && fpregs_valid(&world.cpu[i].fpu, &task->fpu.user))
 			compare(index, &world.cpu[i].registers.values, "I-OWN: the registers");
 	check_memory(index);
 }
@@ -94,7 +94,7 @@ static bool busy(u32 index)
 {
 	u8 cpu = world.task[index].cpu;
 
-	return cpu != NOBODY && !world.cpu[cpu].interrupts;
+	return cpu != NOBODY && !is_steady(&world.cpu[cpu]);
 }
 
 static void check_owner(const struct cpu *cpu)
@@ -134,7 +134,7 @@ static void check_cpu(const struct cpu *cpu)
 void check_invariants(void)
 {
 	for (u32 i = 0; i < world.config.cpus; i++)
-		if (world.cpu[i].interrupts)
+		if (is_steady(&world.cpu[i]))
 			check_cpu(&world.cpu[i]);
 	for (u32 i = 0; i < world.config.users; i++)
 		if (world.task[i].life == LIFE_ALIVE && !busy(i))

@@ -41,13 +41,13 @@ static void scrub_memory(const struct task *task)
 void world_scrub(void)
 {
 	for (u32 i = 0; i < world.config.cpus; i++)
-		if (world.cpu[i].interrupts)
+		if (is_steady(&world.cpu[i]))
 			scrub_cpu(&world.cpu[i]);
 	for (u32 i = 0; i < world.config.users; i++) {
 		const struct task *task = &world.task[i];
 
 		if (task->life == LIFE_ALIVE && !(task->fpu.own_flags & TASK_NEED_FPU_LOAD) &&
-		    world.cpu[task->cpu].interrupts)
+		    is_steady(&world.cpu[task->cpu]))
 			scrub_memory(task);
 	}
 }

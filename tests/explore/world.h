@@ -82,6 +82,12 @@ static inline struct task *me(void)
 	return &world.task[this_cpu()->current];
 }
 
+/* False while it may be half-way through a transition: with interrupts off, or where a kernel FPU section begins. */
+static inline bool is_steady(const struct cpu *cpu)
+{
+	return cpu->interrupts && !(cpu->fpu.in_kernel && cpu->fpu.owner != fpu_kernel_owner);
+}
+
 static inline bool is_user(u32 index)
 {
 	return index < USERS_MAX;
