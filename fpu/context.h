@@ -19,7 +19,9 @@
  *
  * ACTIVE is the state in which user code runs, and TASK_NEED_FPU_LOAD is its opposite: set if and only if the
  * running task's active context is not ACTIVE. The four verbs of verbs.h are the only code that changes
- * registers, owner, last_cpu and that flag, and they change them together, interrupts off.
+ * registers, owner, last_cpu and that flag, and they change them together, interrupts off. (An integer-only task
+ * has nothing that could be loaded: there the flag says that CR0.TS and the registers are not yet as intonly.h
+ * wants them in user mode.)
  */
 #ifndef FPU_CONTEXT_H
 #define FPU_CONTEXT_H

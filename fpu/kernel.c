@@ -2,6 +2,7 @@
 #include "fpu/fpu.h"
 #include "fpu/image.h"
 #include "fpu/insn.h"
+#include "fpu/intonly.h"
 #include "fpu/kernel.h"
 #include "fpu/policy.h"
 #include "fpu/setup.h"
@@ -20,8 +21,10 @@ void kernel_fpu_begin_first(struct fpu_cpu *cpu)
 {
 	struct fpu_task *task = fpu_current();
 
-	if (fpu_has_registers(task))
+	if (likely(fpu_has_registers(task)))
 		fpregs_move_to_memory(cpu, task, FPU_EV_KERNEL_BEGIN);
+	else
+		fpu_intonly_disturb(task);
 	fpu_clear_ts(cpu);
 	fninit();
 	ldmxcsr(MXCSR_INIT);

@@ -7,6 +7,7 @@
 #include "fpu/fpu.h"
 #include "fpu/image.h"
 #include "fpu/insn.h"
+#include "fpu/intonly.h"
 #include "fpu/policy.h"
 #include "fpu/setup.h"
 #include "fpu/verbs.h"
@@ -21,6 +22,7 @@ static bool give_fpstate(struct fpu_context *context)
 	if (!area)
 		return false;
 	fpu_image_reset(area);
+	FPU_POINT();
 	context->fpstate = area;
 	return true;
 }
@@ -76,6 +78,7 @@ bool fpu_exec(struct fpu_task *task, bool integer_only)
 	struct fpu_cpu *cpu;
 	u64 flags;
 
+	fpu_intonly_disturb(task); /* or the new fpstate would come with a flag that says ACTIVE */
 	if (!integer_only && !context->fpstate && !give_fpstate(context))
 		return false;
 	flags = irq_save();

@@ -12,7 +12,7 @@ bool fpu_exit_to_user(struct fpu_task *task)
 	struct fpu_cpu *cpu = fpu_this_cpu();
 
 	if (!task->active->fpstate) {
-		fpu_intonly_exit(cpu);
+		fpu_intonly_exit(cpu, task);
 		return true;
 	}
 	if (unlikely(fpu_policy->exit_to_user))

@@ -10,6 +10,7 @@
 #include "fpu/fpu.h"
 #include "fpu/image.h"
 #include "fpu/insn.h"
+#include "fpu/intonly.h"
 #include "fpu/policy.h"
 #include "fpu/verbs.h"
 
@@ -19,8 +20,10 @@ static inline void fpu_switch_out(struct fpu_task *prev)
 		return;
 	if (fpu_config.pku)
 		prev->active->pkru = rdpkru();
-	if (prev->active->fpstate)
+	if (likely(prev->active->fpstate))
 		fpregs_copy_to_memory(fpu_this_cpu(), prev, FPU_EV_SWITCH_OUT);
+	else
+		fpu_intonly_disturb(prev);
 }
 
 /* The load flag needs no care: it was set at switch-out, or at birth. */

@@ -1,18 +1,20 @@
 /*
  * bench.c - what Tarry's operations cost, for tools/bench.py.
  *
- * Prints one line for each operation: "bench NAME minimum median model rounds". The figures are
- * differences of two time stamps less the cost of taking them; they mean something under an
- * emulator whose time stamp counter counts instructions (run-qemu.sh --icount). model is the part
- * of each operation spent inside the model of XSAVES and XRSTORS, on the average of all rounds.
- * Nothing may be printed or allocated while something is timed.
+ * Prints one line for each operation: "bench NAME minimum median model trace rounds". The figures
+ * are differences of two time stamps less the cost of taking them; they mean something under an
+ * emulator whose time stamp counter counts instructions (run-qemu.sh --icount). model and trace are
+ * the parts of each operation spent inside the model of XSAVES and XRSTORS, and inside the trace if
+ * that is on, on the average of all rounds. Nothing may be printed or allocated while something is
+ * timed.
  */
+#include <bench.h>
 #include <lib.h>
 
 #define ROUNDS 512
 #define WARM_UP 64
 #define TOTAL (WARM_UP + ROUNDS)
-#define UNKNOWN_CALL 500
+#define DRAIN_MS 200 /* the kernel writes out what the trace has recorded of the last operation */
 #define MMAP_RW (PROT_READ | PROT_WRITE)
 #define THREAD_FLAGS \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
@@ -27,21 +29,6 @@ static volatile struct shared {
 
 static uint64_t empty_pair;
 
-static inline uint64_t now(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-/* The shortest call: a number and nothing else, so that what is counted is the kernel. */
-static inline long bare_call(long nr)
-{
-	__asm__ volatile("syscall" : "+a"(nr) : : "rcx", "r11", "memory");
-	return nr;
-}
-
 /* An IPC call with whatever the registers hold as its message, both ways. */
 static inline long bare_ipc(long nr, long pid)
 {
@@ -52,46 +39,36 @@ static inline long bare_ipc(long nr, long pid)
 	return nr;
 }
 
-static void sort(uint32_t *a, size_t n)
-{
-	for (size_t i = 1; i < n; i++) {
-		uint32_t value = a[i];
-		size_t at = i;
-
-		for (; at && a[at - 1] > value; at--)
-			a[at] = a[at - 1];
-		a[at] = value;
-	}
-}
-
 static void print_row(const char *name, uint64_t minimum, uint64_t median, uint64_t model,
-		      int rounds)
+		      uint64_t trace, int rounds)
 {
-	printf("bench %s %lu %lu %lu %d\n", name, minimum, median, model, rounds);
+	printf("bench %s %lu %lu %lu %lu %d\n", name, minimum, median, model, trace, rounds);
 }
 
-/* What the model of XSAVES and XRSTORS has cost since boot. */
-static uint64_t model_ticks(void)
+static struct tarry_stats counters(void)
 {
-	struct tarry_stats counters;
+	struct tarry_stats s = { 0 };
 
-	stats(&counters, sizeof(counters));
-	return counters.model_ticks;
+	stats(&s, sizeof(s));
+	return s;
 }
 
-/* The samples behind the warm-up; model is what the model cost all operations together. */
-static void report(const char *name, uint64_t model, uint64_t operations)
+/* The samples behind the warm-up; the counters are from before all operations. */
+static void report(const char *name, const struct tarry_stats *before, uint64_t operations)
 {
 	uint32_t *samples = (uint32_t *)shared->sample + WARM_UP;
+	struct tarry_stats after = counters();
 
 	sort(samples, ROUNDS);
 	print_row(name, samples[0] - empty_pair, samples[ROUNDS / 2] - empty_pair,
-		  model / operations, ROUNDS);
+		  (after.model_ticks - before->model_ticks) / operations,
+		  (after.trace_ticks - before->trace_ticks) / operations, ROUNDS);
+	sleep_ms(DRAIN_MS);
 }
 
 #define TIME(name, prepare, statement, clean_up)                         \
 	do {                                                             \
-		uint64_t model = model_ticks();                          \
+		struct tarry_stats before = counters();                  \
 		for (int round = 0; round < TOTAL; round++) {            \
 			uint64_t start, end;                             \
 			prepare;                                         \
@@ -101,7 +78,7 @@ static void report(const char *name, uint64_t model, uint64_t operations)
 			shared->sample[round] = (uint32_t)(end - start); \
 			clean_up;                                        \
 		}                                                        \
-		report(name, model_ticks() - model, TOTAL);              \
+		report(name, &before, TOTAL);                            \
 	} while (0)
 
 static void *fresh_pages(size_t n)
@@ -152,7 +129,8 @@ static _Noreturn void yield_for_ever(void)
 static void yield_switch(void)
 {
 	int pid = child();
-	uint64_t model = model_ticks(), switches = 0;
+	struct tarry_stats before = counters();
+	uint64_t switches = 0;
 
 	if (!pid)
 		yield_for_ever();
@@ -166,10 +144,9 @@ static void yield_switch(void)
 			shared->sample[round++] = (uint32_t)(end - shared->stamp);
 		switches += 2;
 	}
-	model = model_ticks() - model;
+	report("switch", &before, switches);
 	kill(pid, SIGKILL);
 	wait4(pid, NULL, 0);
-	report("switch", model, switches);
 }
 
 static void ipc_round_trip(void)
@@ -275,19 +252,47 @@ static void kernel_sections(void)
 	static const char *const names[] = { "section-first", "section-again", "section-save" };
 
 	for (long which = 0; which < 3; which++) {
-		for (int round = 0; round < TOTAL; round++)
-			shared->sample[round] =
-				(uint32_t)(debug(TARRY_DEBUG_SECTION, which) + (long)empty_pair);
-		report(names[which], 0, 1);
+		uint64_t model = 0, trace = 0;
+		uint32_t *samples = (uint32_t *)shared->sample + WARM_UP;
+
+		for (int round = 0; round < TOTAL; round++) {
+			uint64_t ticks = (uint64_t)debug(TARRY_DEBUG_SECTION, which);
+
+			shared->sample[round] = (uint32_t)TARRY_SECTION_GROSS(ticks);
+			model += TARRY_SECTION_MODEL(ticks);
+			trace += TARRY_SECTION_TRACE(ticks);
+		}
+		sort(samples, ROUNDS);
+		print_row(names[which], samples[0], samples[ROUNDS / 2], model / TOTAL,
+			  trace / TOTAL, ROUNDS);
+		sleep_ms(DRAIN_MS);
 	}
+}
+
+/* The null call once more, in a program without vector registers: it times itself. */
+static void integer_only(void)
+{
+	char *argv[] = { "/bin/intbench", NULL };
+	uint32_t result[2] = { 0 };
+	int fds[2], pid;
+
+	pipe(fds);
+	pid = child();
+	if (!pid) {
+		dup2(fds[1], 1);
+		exit((int)execve(argv[0], argv, argv + 1));
+	}
+	read(fds[0], result, sizeof(result));
+	wait4(pid, NULL, 0);
+	print_row("null-integer", result[0], result[1], 0, 0, ROUNDS);
 }
 
 int main(void)
 {
-	struct tarry_stats counters;
+	struct tarry_stats boot = counters();
 	long address = mmap(NULL, sizeof(*shared), MMAP_RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (address < 0 || stats(&counters, sizeof(counters)) < 0) {
+	if (address < 0) {
 		dprintf(2, "bench: cannot start\n");
 		return 1;
 	}
@@ -303,6 +308,7 @@ int main(void)
 	futex_round_trip();
 	fork_exec_exit_wait();
 	kernel_sections();
-	print_row("boot", counters.boot_insns, counters.boot_insns, 0, 1);
+	integer_only();
+	print_row("boot", boot.boot_insns, boot.boot_insns, 0, 0, 1);
 	return 0;
 }

@@ -1,15 +1,18 @@
-"""The limits of make bench as tests: one run, one result for each operation that has a limit.
+"""make bench as tests: the limits, with the trace off and on, one result for each operation.
 
 The figures are instruction counts and therefore exact: a change that makes a path longer fails
-here on every machine alike.
+here on every machine alike. What is only counted is in tests/boot/counts.c.
 """
 
 import bench
-from framework import FAILED, OK, Outcome
+from framework import FAILED, OK, Outcome, expect, expect_equal
+
+# Operations that move no registers, and some that do in each round.
+UNTRACED = ("null", "null-integer", "getpid", "section-again")
+TRACED = ("switch", "ipc", "pipe", "section-first")
 
 
-def limits():
-    figures = bench.measure()
+def outcomes(figures):
     for operation in bench.OPERATIONS:
         if operation.limit is None:
             continue
@@ -18,5 +21,24 @@ def limits():
         yield Outcome(operation.name, state, detail)
 
 
+def limits():
+    """And a program without vector registers takes the same way through a null call as one with."""
+    figures = bench.measure()
+    expect_equal(figures["null-integer"].median, figures["null"].median,
+                 "an integer-only program's null call")
+    return list(outcomes(figures))
+
+
+def limits_traced():
+    """The limits hold for what is left without the trace's share; that share is where it must be."""
+    figures = bench.measure_traced()
+    for name in UNTRACED:
+        expect_equal(figures[name].trace, 0, f"{name}: instructions inside the trace")
+    for name in TRACED:
+        expect(figures[name].trace > 0, f"{name}: nothing inside the trace")
+    return list(outcomes(figures))
+
+
 def tests():
-    yield "limits", lambda: list(limits())
+    yield "limits", limits
+    yield "limits, traced", limits_traced

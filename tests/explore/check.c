@@ -60,6 +60,22 @@ static void check_active(u32 index)
 	compare(index, &cpu->registers.values, "I-ONE: the registers");
 }
 
+/* May run in user mode as it is. */
+static void check_integer_only(u32 index)
+{
+	const struct task *task = &world.task[index];
+	const struct cpu *cpu = &world.cpu[task->cpu];
+
+	if (task->cpu == NOBODY || cpu->current != index)
+		fail("%c is integer-only, not running, and its flag is clear", 'A' + index);
+	if (!cpu->registers.ts)
+		fail("an integer-only task runs with CR0.TS clear");
+	if (cpu->registers.values.of[UNGATED])
+		fail("I-EXIT: an integer-only task runs with another's ungated components");
+	if (!strcmp(world.config.intonly, "init") && cpu->fpu.owner != fpu_init_owner)
+		fail("I-EXIT: an integer-only task finds other than initial values");
+}
+
 static void check_memory(u32 index)
 {
 	const struct task *task = &world.task[index];
@@ -76,9 +92,10 @@ static void check_task(u32 index)
 	const struct task *task = &world.task[index];
 
 	if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
-		if (!task->fpu.user.fpstate)
-			fail("%c is integer-only and ACTIVE", 'A' + index);
-		check_active(index);
+		if (task->fpu.user.fpstate)
+			check_active(index);
+		else
+			check_integer_only(index);
 		return;
 	}
 	if (!task->fpu.user.fpstate || task->exec || task->doomed)
@@ -141,18 +158,6 @@ void check_invariants(void)
 			check_task(i);
 }
 
-static void check_integer_only(void)
-{
-	const struct cpu *cpu = this_cpu();
-
-	if (!cpu->registers.ts)
-		fail("an integer-only task runs with CR0.TS clear");
-	if (cpu->registers.values.of[UNGATED])
-		fail("I-EXIT: an integer-only task runs with another's ungated components");
-	if (!strcmp(world.config.intonly, "init") && cpu->fpu.owner != fpu_init_owner)
-		fail("I-EXIT: an integer-only task finds other than initial values");
-}
-
 void check_exit(void)
 {
 	const struct cpu *cpu = this_cpu();
@@ -161,7 +166,7 @@ void check_exit(void)
 
 	check_pkru(cpu);
 	if (!task->fpu.user.fpstate) {
-		check_integer_only();
+		check_integer_only(cpu->current);
 	} else if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
 		check_active(cpu->current);
 	} else if (!lazy() || !cpu->registers.ts) {
