@@ -51,7 +51,7 @@ static void check_active(u32 index)
 	const struct task *task = &world.task[index];
 	const struct cpu *cpu = &world.cpu[task->cpu];
 
-	if (task->cpu == NOBODY || cpu->current != index || !fpregs_valid(&cpu->fpu, task->fpu.active))
+	if (task->cpu == NOBODY || cpu->current != index || !is_valid(cpu, task->fpu.active))
 		fail("I-ONE: %c's load flag is clear, but the registers are not its own", 'A' + index);
 	if (cpu->registers.ts)
 		fail("I-ONE: %c is ACTIVE with CR0.TS set", 'A' + index);
@@ -101,7 +101,7 @@ static void check_task(u32 index)
 	if (!task->fpu.user.fpstate || task->exec || task->doomed)
 		return;
 	for (u32 i = 0; i < world.config.cpus; i++)
-		if (is_steady(&world.cpu[i]) && fpregs_valid(&world.cpu[i].fpu, &task->fpu.user))
+		if (is_steady(&world.cpu[i]) && is_valid(&world.cpu[i], &task->fpu.user))
 			compare(index, &world.cpu[i].registers.values, "I-OWN: the registers");
 	check_memory(index);
 }

@@ -11,7 +11,7 @@ static bool alive(u32 index)
 static bool valid_somewhere(const struct fpu_context *context)
 {
 	for (u32 i = 0; i < world.config.cpus; i++)
-		if (fpregs_valid(&world.cpu[i].fpu, context))
+		if (is_valid(&world.cpu[i], context))
 			return true;
 	return false;
 }
@@ -75,7 +75,8 @@ static u64 kernel_options(u8 index)
 	const struct cpu *cpu = &world.cpu[index];
 
 	if (cpu->current == KERNEL_TASK(index))
-		return BIT(EVENT_SECTION) | (world.config.damage ? damage_options() : 0);
+		return BIT(EVENT_SECTION) | (world.config.damage ? damage_options() : 0) |
+		       (world.config.power ? BIT(EVENT_POWER) : 0);
 	return world.task[cpu->current].killed ? BIT(EVENT_DIE) : system_calls(cpu);
 }
 
@@ -113,6 +114,8 @@ u64 world_options(u8 index)
 	if (!cpu->interrupts)
 		return BIT(EVENT_CONTINUE);
 	world.self = index;
+	if (!cpu->fpu.online)
+		return BIT(EVENT_POWER) | (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0);
 	anywhere = (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0) | (may_switch(cpu) ? switch_options(index) : 0);
 	return anywhere | (cpu->place == AT_POINT ? BIT(EVENT_CONTINUE) : kernel_options(index));
 }

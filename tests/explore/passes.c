@@ -13,7 +13,7 @@
 struct pass {
 	const char *what;
 	u8 users, suspended;
-	bool damage, pkru, every_point;
+	bool damage, pkru, power, every_point;
 	bool plain; /* only without integer-only tasks and ungated components */
 };
 
@@ -21,13 +21,15 @@ static const struct pass one_cpu[] = {
 	{ "values and damage", 3, 0, .damage = true },
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "two contexts, preempted anywhere", 2, 2, .damage = true },
+	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 };
 
 static const struct pass two_cpus[] = {
 	{ "two contexts, preempted anywhere", 2, 2, .plain = false },
 	{ "two contexts, damage", 2, 1, .damage = true, .plain = true },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .plain = true },
-	{ "two contexts, protection keys", 2, 1, .pkru = true },
+	{ "two contexts, protection keys", 2, 0, .pkru = true },
+	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "three contexts", 3, 0, .plain = false },
 	{ "three contexts, one preempted anywhere", 3, 1, .plain = true },
 };
@@ -40,6 +42,7 @@ static bool explore_pass(struct config config, const struct pass *pass)
 	config.suspended = pass->suspended;
 	config.damage = pass->damage;
 	config.pkru = pass->pkru;
+	config.power = pass->power;
 	config.every_point = pass->every_point;
 	config.scrub = config.cpus > 1;
 	return search(&config, pass->what);

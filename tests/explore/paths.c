@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "fpu/fpu.h"
+#include "fpu/image.h"
 #include "fpu/insn.h"
 #include "fpu/kernel.h"
 #include "fpu/setup.h"
+#include "fpu/verbs.h"
 #include "tests/explore/coroutine.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
@@ -199,6 +201,26 @@ void user_task(void)
 	}
 }
 
+/*
+ * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back, like fpu_init_cpu
+ * in fpu/setup.c.
+ */
+static void power(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu->fpu.online) {
+		cpu->fpu.online = false;
+		return;
+	}
+	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } }, .ts = cpu->fpu.ts };
+	cpu->interrupts = false;
+	fpregs_claim(&cpu->fpu, NULL);
+	fpu_image_load_init(&cpu->fpu);
+	cpu->fpu.online = true;
+	cpu->interrupts = true;
+}
+
 void kernel_task(void)
 {
 	after_switch();
@@ -210,6 +232,8 @@ void kernel_task(void)
 		trail_begin(event);
 		if (event == EVENT_SECTION) {
 			section();
+		} else if (event == EVENT_POWER) {
+			power();
 		} else {
 			image_damage(world.task[event - EVENT_DAMAGE_0].fpu.user.fpstate);
 			world.task[event - EVENT_DAMAGE_0].doomed = true;

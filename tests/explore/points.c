@@ -128,6 +128,8 @@ static void interrupt(void)
 
 	this_cpu()->interrupts = false;
 	if (irq_fpu_usable()) {
+		if (!this_cpu()->fpu.online)
+			fail("I-CPU: an interrupt's section on a CPU whose registers are not set up");
 		kernel_fpu_begin();
 		if (stmxcsr() != MXCSR_INIT || this_cpu()->registers.values.of[X87])
 			fail("I-KFPU: an interrupt's section runs with a user's FCW or MXCSR");

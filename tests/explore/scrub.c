@@ -16,7 +16,7 @@ static void scrub(struct values *values)
 static bool holds_a_context(const struct cpu *cpu)
 {
 	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].life == LIFE_ALIVE && fpregs_valid(&cpu->fpu, &world.task[i].fpu.user))
+		if (world.task[i].life == LIFE_ALIVE && is_valid(cpu, &world.task[i].fpu.user))
 			return true;
 	return false;
 }

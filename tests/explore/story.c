@@ -42,6 +42,7 @@ static void say(enum event event, char *text, size_t size)
 		[EVENT_EXEC] = "starts a new program",
 		[EVENT_EXEC_INTEGER] = "starts an integer-only program",
 		[EVENT_DIE] = "ends",
+		[EVENT_POWER] = "takes the CPU down or brings it back",
 	};
 
 	if (plain[event])

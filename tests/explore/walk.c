@@ -103,6 +103,7 @@ static struct config config_of(u64 seed)
 	config.ungated = seed / 9 & 1;
 	config.pkru = seed / 18 & 1;
 	config.damage = seed / 36 & 1;
+	config.power = seed / 72 & 1;
 	return config;
 }
 

@@ -20,7 +20,7 @@
 enum event {
 	EVENT_CONTINUE, EVENT_INTERRUPT, EVENT_SWITCH_0, EVENT_ENTER = EVENT_SWITCH_0 + TASKS, EVENT_VECTOR,
 	EVENT_UNGATED, EVENT_WRPKRU, EVENT_EXIT, EVENT_SECTION, EVENT_FORK_0, EVENT_EXEC = EVENT_FORK_0 + USERS_MAX,
-	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_DAMAGE_0, EVENTS = EVENT_DAMAGE_0 + USERS_MAX
+	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENTS = EVENT_DAMAGE_0 + USERS_MAX
 };
 
 /* Where a CPU is when there is something to choose. */
@@ -60,6 +60,7 @@ struct config {
 	bool ungated; /* has a component that TS does not gate, and user code changes it */
 	bool pkru;    /* user code writes PKRU, and reads its registers only */
 	bool damage;  /* fpstates get damaged */
+	bool power;   /* CPUs go down and come back */
 	bool scrub;   /* what nobody may rely on is overwritten at once (scrub.c) */
 };
 
@@ -82,10 +83,19 @@ static inline struct task *me(void)
 	return &world.task[this_cpu()->current];
 }
 
-/* False while it may be half-way through a transition: with interrupts off, or where a kernel FPU section begins. */
+/*
+ * False while it may be half-way through a transition: with interrupts off, or where a kernel FPU section begins. And
+ * while it is down.
+ */
 static inline bool is_steady(const struct cpu *cpu)
 {
-	return cpu->interrupts && !(cpu->fpu.in_kernel && cpu->fpu.owner != fpu_kernel_owner);
+	return cpu->fpu.online && cpu->interrupts && !(cpu->fpu.in_kernel && cpu->fpu.owner != fpu_kernel_owner);
+}
+
+/* What fpregs_valid should say: the judge does not ask the judged. */
+static inline bool is_valid(const struct cpu *cpu, const struct fpu_context *context)
+{
+	return cpu->fpu.owner == context && context->last_cpu == cpu->fpu.id;
 }
 
 static inline bool is_user(u32 index)
