@@ -1,9 +1,9 @@
 /*
- * What is searched apart, and how far. On two CPUs the space is large, so values that nobody may look at are
- * overwritten (scrub.c); a CPU whose next steps are its own affair goes on alone; three contexts have at most one
- * preempted inside a call where all configurations are the plain one's, else none. Two contexts may be preempted
- * anywhere, and with every_point CPUs take turns before each single instruction, which shows that going on alone
- * hides nothing.
+ * What is searched apart, and how far. On two CPUs the space is large. Values that nobody may look at are overwritten
+ * (scrub.c). A CPU whose next steps are its own affair goes on alone; what allows that, that it leaves alone what is
+ * another's, is checked at each step (apart.c), and two contexts are searched once with the CPUs taking turns before
+ * each single instruction. Of three contexts at most one is preempted inside a call, in the plain configuration, else
+ * they are between calls; of two any.
  */
 #include <stdio.h>
 
@@ -14,7 +14,7 @@ struct pass {
 	const char *what;
 	u8 users, suspended;
 	bool damage, pkru, power, every_point;
-	bool plain; /* only without integer-only tasks and ungated components */
+	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; with neither */
 };
 
 static const struct pass one_cpu[] = {
@@ -25,18 +25,18 @@ static const struct pass one_cpu[] = {
 };
 
 static const struct pass two_cpus[] = {
-	{ "two contexts, preempted anywhere", 2, 2, .plain = false },
-	{ "two contexts, damage", 2, 1, .damage = true, .plain = true },
-	{ "two contexts, every instruction", 2, 0, .every_point = true, .plain = true },
+	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
+	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
+	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, CPUs down and back", 2, 0, .power = true },
-	{ "three contexts", 3, 0, .plain = false },
-	{ "three contexts, one preempted anywhere", 3, 1, .plain = true },
+	{ "three contexts", 3, 0, .only = NOT_BOTH },
+	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
 };
 
 static bool explore_pass(struct config config, const struct pass *pass)
 {
-	if (pass->plain && (config.intonly || config.ungated))
+	if ((config.intonly != NULL) + config.ungated > (int[]){ 2, 1, 0 }[pass->only])
 		return true;
 	config.users = pass->users;
 	config.suspended = pass->suspended;

@@ -63,19 +63,22 @@ static void say_step(void)
 	printf("\n");
 }
 
-static void live(u32 number, struct step step)
+/* Going on is worth a line only if a context changes state. */
+static void live(u32 number, struct step step, bool last)
 {
 	const struct cpu *cpu = &world.cpu[step.cpu];
-	char text[80];
-	bool inside = cpu->place == AT_POINT;
+	char text[80], who[40];
 
 	say((enum event)step.event, text, sizeof(text));
+	snprintf(who, sizeof(who), "%s%s", task_name(cpu->current), cpu->place == AT_POINT ? ", inside the kernel," : "");
+	last_step.site = NULL;
+	world_step(step.cpu, (enum event)step.event);
+	if (step.event == EVENT_CONTINUE && !last_step.site && !last)
+		return;
 	printf("  %3u  ", number);
 	if (world.config.cpus > 1)
 		printf("CPU %u: ", step.cpu);
-	printf("%s%s %s", task_name(cpu->current), inside ? ", inside the kernel," : "", text);
-	last_step.site = NULL;
-	world_step(step.cpu, (enum event)step.event);
+	printf("%s %s", who, text);
 	say_step();
 }
 
@@ -84,7 +87,7 @@ void tell_story(const struct config *config, const struct story *story)
 	printf("  %s\n", world_failure);
 	world_start(config);
 	for (u32 i = 0; i < story->steps; i++)
-		live(i + 1, story->step[i]);
+		live(i + 1, story->step[i], i + 1 == story->steps);
 }
 
 bool tell_coverage(const char *policy)

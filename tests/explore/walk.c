@@ -1,5 +1,7 @@
 /*
- * Each walk has a seed of its own, so it can be walked again alone. A walk that ends in a failure is shortened: steps
+ * Each walk has a seed of its own, so it can be walked again alone. Walks differ in what they leave alone and in how
+ * long a CPU goes on before another does: if all were equally likely, nothing would ever be undisturbed for long, and
+ * what needs that would not be found. A walk that ends in a failure is shortened: steps
  * are left out, many at a time and then fewer, as long as what remains still fails. See walk.h.
  */
 #include <stdio.h>
@@ -29,16 +31,32 @@ static enum event pick(u64 options, u64 random)
 	return (enum event)__builtin_ctzl(options);
 }
 
+/* Each of the events that a walk can do without, with an even chance. */
+static u64 left_alone(u64 random)
+{
+	static const u8 events[] = { EVENT_INTERRUPT, EVENT_SECTION, EVENT_EXEC, EVENT_EXEC_INTEGER, EVENT_DIE };
+	u64 alone = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(events); i++)
+		alone |= random >> i & 1 ? BIT(events[i]) : 0;
+	return alone;
+}
+
 /* The number of steps up to a failure, or 0. */
 static u32 walk_once(const struct config *config, u64 seed)
 {
-	u64 random = (seed + 1) * 0x9e3779b97f4a7c15;
+	u64 random = (seed + 1) * 0x9e3779b97f4a7c15, alone, options;
+	u32 stay = 1u << 2 * (next_random(&random) % 4);
+	u8 cpu = 0;
 
+	alone = left_alone(next_random(&random));
 	world_start(config);
 	for (u32 i = 0; i < LENGTH; i++) {
-		u8 cpu = (u8)(next_random(&random) % config->cpus);
-
-		steps[i] = (struct step){ cpu, (u8)pick(world_options(cpu), next_random(&random)) };
+		if (!(next_random(&random) % stay))
+			cpu = (u8)(next_random(&random) % config->cpus);
+		options = world_options(cpu);
+		options = options & ~alone ? options & ~alone : options;
+		steps[i] = (struct step){ cpu, (u8)pick(options, next_random(&random)) };
 		if (!world_step(cpu, (enum event)steps[i].event))
 			return i + 1;
 	}
