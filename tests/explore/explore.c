@@ -45,7 +45,8 @@ static void add_job(u32 i, u8 cpus, const char *prefix)
 {
 	struct job *job = &jobs[n_jobs];
 
-	*job = (struct job){ .config = { .policy = policies[i / 6], .intonly = modes[i / 2 % 3], .ungated = i % 2, .cpus = cpus } };
+	*job = (struct job){ 0 };
+	job->config = (struct config){ .policy = policies[i / 6], .intonly = modes[i / 2 % 3], .ungated = i % 2, .cpus = cpus };
 	snprintf(job->name, sizeof(job->name), "%s%s", config_name(&job->config), cpus > 1 ? ", 2 CPUs" : "");
 	n_jobs += !strncmp(job->name, prefix, strlen(prefix));
 }

@@ -14,7 +14,7 @@ struct pass {
 	const char *what;
 	u8 users, suspended;
 	bool damage, pkru, power, every_point;
-	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; with neither */
+	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
 static const struct pass one_cpu[] = {

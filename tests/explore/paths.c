@@ -110,7 +110,8 @@ static bool exit_to_user(void)
 	bool good;
 
 	this_cpu()->interrupts = false;
-	good = !(task->fpu.flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu) || fpu_exit_to_user(&task->fpu);
+	good = !(task->fpu.flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu) ||
+	       fpu_exit_to_user(&task->fpu);
 	if (good)
 		check_exit();
 	else
@@ -202,8 +203,8 @@ void user_task(void)
 }
 
 /*
- * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back, like fpu_init_cpu
- * in fpu/setup.c.
+ * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back, like
+ * fpu_init_cpu in fpu/setup.c.
  */
 static void power(void)
 {

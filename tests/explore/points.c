@@ -1,7 +1,8 @@
 /*
- * Points, switches and interrupts. Every choice is made in choose(). A task that is being switched out belongs to its
- * CPU until the switch is complete, and one that is being switched in from the moment it is chosen: no other CPU picks
- * either, as the lock of the run queue sees to in the kernel. Keep in step with sched/sched.c.
+ * Points, switches and interrupts. Every choice is made in choose(). A task that is being switched out belongs to
+ * its CPU until the switch is complete, and one that is being switched in from the moment it is chosen: no other CPU
+ * picks either, as the lock of the run queue sees to in the kernel. IPC's direct switch is one like the others. Keep
+ * in step with sched/sched.c.
  */
 #include "fpu/insn.h"
 #include "fpu/kernel.h"
@@ -12,9 +13,6 @@
 #include "tests/explore/trail.h"
 
 #define INTERRUPT_FLAG 0x200
-
-extern void *explorer_sp;
-extern enum event chosen;
 
 enum event choose(enum place place)
 {

@@ -4,6 +4,10 @@
 
 #include "tests/explore/world.h"
 
+/* The explorer's own stack while a task runs, and what it wants to happen. */
+extern void *explorer_sp;
+extern enum event chosen;
+
 /* A numbered point. Other CPUs may go on here; interrupts and switches come if this CPU would let them. */
 void explore_point(u32 number);
 

@@ -70,7 +70,8 @@ static void live(u32 number, struct step step, bool last)
 	char text[80], who[40];
 
 	say((enum event)step.event, text, sizeof(text));
-	snprintf(who, sizeof(who), "%s%s", task_name(cpu->current), cpu->place == AT_POINT ? ", inside the kernel," : "");
+	snprintf(who, sizeof(who), "%s%s", task_name(cpu->current),
+		 cpu->place == AT_POINT ? ", inside the kernel," : "");
 	last_step.site = NULL;
 	world_step(step.cpu, (enum event)step.event);
 	if (step.event == EVENT_CONTINUE && !last_step.site && !last)

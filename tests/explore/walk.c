@@ -114,7 +114,8 @@ static void tell_walk(const struct config *config, u64 seed, u32 n)
 /* The seed decides all of it. */
 static struct config config_of(u64 seed)
 {
-	static const char *const policies[] = { "deferred", "eager", "lazy" }, *const modes[] = { NULL, "init", "ts" };
+	static const char *const policies[] = { "deferred", "eager", "lazy" };
+	static const char *const modes[] = { NULL, "init", "ts" };
 	struct config config = { .policy = policies[seed % 3], .intonly = modes[seed / 3 % 3], .cpus = CPUS_MAX,
 				 .users = USERS_MAX, .suspended = USERS_MAX, .every_point = true };
 
@@ -142,7 +143,8 @@ bool walk(const struct walks *walks)
 		if (failed)
 			tell_walk(&config, walks->seed + done, failed);
 	}
-	printf("  %u walks of %u steps, %u CPUs, %u contexts, SEED=%lu\n", done, LENGTH, CPUS_MAX, USERS_MAX, walks->seed);
+	printf("  %u walks of %u steps, %u CPUs, %u contexts, SEED=%lu\n", done, LENGTH, CPUS_MAX, USERS_MAX,
+	       walks->seed);
 	printf("%s walks\n", failed ? "FAIL" : "ok");
 	return !failed;
 }

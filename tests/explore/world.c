@@ -14,6 +14,7 @@
 #include "tests/explore/coroutine.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
+#include "tests/explore/points.h"
 
 struct world world;
 char world_failure[256];

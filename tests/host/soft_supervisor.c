@@ -1,6 +1,6 @@
 /*
- * soft_supervisor.c - supervisor components in the model, PASID and CET_U: no user program can execute XSAVES, so they
- * are held against the manual and not against this machine.
+ * soft_supervisor.c - supervisor components in the model, PASID and CET_U: no user program can execute XSAVES, so
+ * they are held against the manual and not against this machine.
  */
 #include "soft_machine.h"
 
