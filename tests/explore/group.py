@@ -14,9 +14,19 @@ from framework import BUILD, FAILED, OK, Fail, Outcome, command, excerpt
 
 VERDICT = re.compile(r"(ok|FAIL) (.+)")
 VERDICTS = 3 * (6 + 1)  # for each policy its configurations, and the table's transitions
+COVERED = re.compile(r"(\d+) states, (\d+) edges")
 TWO_CPUS = ["no integer-only", "intonly=init", "intonly=ts"]
 WALKS = 2000
 SECONDS = 1200
+
+
+def summary(story):
+    """What the passes have covered together; anything else as it is."""
+    covered = [match for match in map(COVERED.search, story) if match]
+    if not covered:
+        return "\n".join(story)
+    states, edges = (sum(int(match[i]) for match in covered) for i in (1, 2))
+    return f"{len(covered)} passes, {states} states, {edges} edges"
 
 
 def explorer(*arguments):
@@ -29,7 +39,8 @@ def explorer(*arguments):
         match = VERDICT.fullmatch(line)
         if match:
             good = match[1] == "ok"
-            outcomes.append(Outcome(match[2], OK if good else FAILED, "\n".join(story)))
+            detail = summary(story) if good else "\n".join(story)
+            outcomes.append(Outcome(match[2], OK if good else FAILED, detail))
             story = []
         else:
             story.append(line.strip())
