@@ -59,13 +59,13 @@ struct fpu_step {
 #define FPU_HISTORY 16
 
 struct fpu_context {
+	struct fpu_step history[FPU_HISTORY];
 	struct xsave_area *fpstate; /* compacted, sized for every enabled component; NULL: integer-only */
 	s32 last_cpu;		    /* whose registers last held it, or FPU_NO_CPU */
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
 	u32 steps;		    /* transitions so far; history[steps % FPU_HISTORY] is the oldest */
-	struct fpu_step history[FPU_HISTORY];
-	u64 id; /* never used twice; 0: not born */
+	u64 id;			    /* never used twice; 0: not born */
 };
 
 /* The head of struct task, which is all that fpu/ knows of a task. */

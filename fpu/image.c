@@ -13,7 +13,7 @@
 struct fpu_config fpu_config;
 
 static struct xsave_area *init_image;
-u16 fpu_bytes_of[256]; /* header and each combination of components 0 to 7 */
+static u16 bytes_of[256]; /* header and each combination of components 0 to 7 */
 
 void fpu_set_ts(struct fpu_cpu *cpu)
 {
@@ -29,7 +29,8 @@ void fpu_clear_ts_slow(struct fpu_cpu *cpu)
 	cpu->ts = false;
 }
 
-u64 fpu_bytes_beyond(u64 xstate_bv)
+/* Bytes that a save or load of these components touches, header included. */
+static u64 bytes_beyond(u64 xstate_bv)
 {
 	u64 bytes = 0;
 
@@ -38,28 +39,72 @@ u64 fpu_bytes_beyond(u64 xstate_bv)
 	return bytes;
 }
 
+static inline u64 bytes_moved(u64 xstate_bv)
+{
+	u64 bytes = bytes_of[(u8)xstate_bv];
+
+	return likely(!(xstate_bv >> 8)) ? bytes : bytes + bytes_beyond(xstate_bv);
+}
+
 void fpu_image_prepare(struct xsave_area *image)
 {
 	init_image = image;
-	for (u32 bits = 0; bits < ARRAY_SIZE(fpu_bytes_of); bits++) {
-		fpu_bytes_of[bits] = (u16)(XSAVE_HEADER_SIZE + (bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0));
+	for (u32 bits = 0; bits < ARRAY_SIZE(bytes_of); bits++) {
+		bytes_of[bits] = (u16)(XSAVE_HEADER_SIZE + (bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0));
 		for (u32 i = XF_AVX; i < 8; i++)
 			if (bits & BIT(i))
-				fpu_bytes_of[bits] = (u16)(fpu_bytes_of[bits] + fpu_config.layout.component[i].size);
+				bytes_of[bits] = (u16)(bytes_of[bits] + fpu_config.layout.component[i].size);
 	}
 }
 
-bool fpu_image_load_failed(struct fpu_cpu *cpu)
+/* The model at work, its cost counted apart: it stands for one instruction. */
+static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
 {
+	u32 start = (u32)rdtsc();
+
+	soft_xsaves(cpu->soft, area, fpu_config.mask);
+	cpu->counters.model_ticks += (u32)rdtsc() - start;
+}
+
+static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area)
+{
+	u32 start = (u32)rdtsc();
+	int fault = soft_xrstors(cpu->soft, area, fpu_config.mask);
+
+	cpu->counters.model_ticks += (u32)rdtsc() - start;
+	return fault;
+}
+
+static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area)
+{
+	fpu_clear_ts(cpu);
+	return fpu_config.native ? xrstors64(area, fpu_config.mask) : load_soft(cpu, area);
+}
+
+void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	if (fpu_config.native)
+		xsaves64(area, fpu_config.mask);
+	else
+		save_soft(cpu, area);
+	cpu->counters.saves++;
+	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
+}
+
+bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
+{
+	cpu->counters.loads++;
+	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
+	if (likely(!load(cpu, area)))
+		return true;
 	fpu_image_load_init(cpu);
 	return false;
 }
 
 void fpu_image_load_init(struct fpu_cpu *cpu)
 {
-	fpu_clear_ts(cpu);
 	cpu->counters.init_loads++;
-	if (fpu_config.native ? xrstors64(init_image, fpu_config.mask) : fpu_load_soft(cpu, init_image, fpu_config.mask))
+	if (load(cpu, init_image))
 		fpu_broken("the initial image can't be loaded");
 }
 

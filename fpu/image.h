@@ -7,9 +7,6 @@
 #define FPU_IMAGE_H
 
 #include "fpu/context.h"
-#include "fpu/insn.h"
-#include "fpu/soft.h"
-#include "kernel/insn.h"
 
 /* What the machine works with; set once at boot. */
 struct fpu_config {
@@ -25,7 +22,7 @@ struct fpu_config {
 };
 extern struct fpu_config fpu_config;
 
-/* CR0.TS with its shadow. Every save, load and section clears it first: hardware faults where QEMU would not. */
+/* CR0.TS with its shadow. Every load and section clears it first: hardware faults where QEMU would not. */
 void fpu_set_ts(struct fpu_cpu *cpu);
 void fpu_clear_ts_slow(struct fpu_cpu *cpu);
 
@@ -35,62 +32,14 @@ static inline void fpu_clear_ts(struct fpu_cpu *cpu)
 		fpu_clear_ts_slow(cpu);
 }
 
-/* The model at work, its cost counted apart: it stands for one instruction. */
-static inline void fpu_save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
-{
-	u32 start = (u32)rdtsc();
-
-	soft_xsaves(cpu->soft, area, fpu_config.mask);
-	cpu->counters.model_ticks += (u32)rdtsc() - start;
-}
-
-static inline int fpu_load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 mask)
-{
-	u32 start = (u32)rdtsc();
-	int fault = soft_xrstors(cpu->soft, area, mask);
-
-	cpu->counters.model_ticks += (u32)rdtsc() - start;
-	return fault;
-}
-
-/* Bytes that a save or load of these components touches, header included. */
-u64 fpu_bytes_beyond(u64 xstate_bv);
-extern u16 fpu_bytes_of[256];
-
-static inline u64 fpu_bytes_moved(u64 xstate_bv)
-{
-	u64 bytes = fpu_bytes_of[(u8)xstate_bv];
-
-	return likely(!(xstate_bv >> 8)) ? bytes : bytes + fpu_bytes_beyond(xstate_bv);
-}
-
-/* Saves all components of the mask; the registers stay as they are. */
-static inline void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
-{
-	fpu_clear_ts(cpu);
-	if (fpu_config.native)
-		xsaves64(area, fpu_config.mask);
-	else
-		fpu_save_soft(cpu, area);
-	cpu->counters.saves++;
-	cpu->counters.bytes_saved += fpu_bytes_moved(area->xstate_bv);
-}
+/* Saves all components of the mask; the registers stay as they are. CR0.TS is clear: user code has used them. */
+void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area);
 
 /*
  * Loads every component of the mask, so that nothing of the last owner survives; components that are not in
  * XSTATE_BV become initial. False if the image is not loadable: the registers are initial then.
  */
-bool fpu_image_load_failed(struct fpu_cpu *cpu);
-
-static inline bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
-{
-	fpu_clear_ts(cpu);
-	cpu->counters.loads++;
-	cpu->counters.bytes_loaded += fpu_bytes_moved(area->xstate_bv);
-	if (fpu_config.native ? xrstors64(area, fpu_config.mask) : fpu_load_soft(cpu, area, fpu_config.mask))
-		return fpu_image_load_failed(cpu);
-	return true;
-}
+bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area);
 
 /* The registers become initial. */
 void fpu_image_load_init(struct fpu_cpu *cpu);

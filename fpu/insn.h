@@ -102,10 +102,10 @@ static inline void wrpkru(u32 pkru)
 	asm volatile("wrpkru" ::"a"(pkru), "c"(0), "d"(0) : "memory");
 }
 
-/* LDMXCSR: #GP if a reserved bit is set. */
+/* LDMXCSR: #GP if a reserved bit is set. Through the stack; the kernel has no red zone. */
 static inline void ldmxcsr(u32 mxcsr)
 {
-	asm volatile("ldmxcsr %0" ::"m"(mxcsr));
+	asm volatile("pushq %0\n\tldmxcsr (%%rsp)\n\tleaq 8(%%rsp), %%rsp" ::"er"((u64)mxcsr));
 }
 
 /* STMXCSR */

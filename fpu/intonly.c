@@ -7,6 +7,7 @@
  *         no load. TS is an architectural trap only, and on 2018's cores user code can read past it
  *         (CVE-2018-3665): for one domain of trust.
  */
+#include "fpu/cpu.h"
 #include "fpu/image.h"
 #include "fpu/intonly.h"
 #include "fpu/setup.h"
@@ -29,6 +30,12 @@ void fpu_intonly_init(void)
 bool fpu_intonly_keeps(void)
 {
 	return keep_registers;
+}
+
+void fpu_intonly_disturb(struct fpu_task *task)
+{
+	if (task->active && !task->active->fpstate)
+		task->own_flags |= TASK_NEED_FPU_LOAD;
 }
 
 void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task)

@@ -2,7 +2,7 @@
 #ifndef FPU_INTONLY_H
 #define FPU_INTONLY_H
 
-#include "fpu/cpu.h"
+#include "fpu/context.h"
 
 /* Reads intonly=init|ts. */
 void fpu_intonly_init(void);
@@ -17,10 +17,6 @@ bool fpu_intonly_keeps(void);
 void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task);
 
 /* An integer-only task leaves the CPU, or its CPU's registers or CR0.TS are about to change. Nothing for others. */
-static inline void fpu_intonly_disturb(struct fpu_task *task)
-{
-	if (task->active && !task->active->fpstate)
-		task->own_flags |= TASK_NEED_FPU_LOAD;
-}
+void fpu_intonly_disturb(struct fpu_task *task);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The trace's hooks: one test where tracing is off. The ring and its way out are in kernel/trace.c. Interrupts
- * off.
+ * The trace's hooks: one test where tracing is off. The ring and its way out are in kernel/trace.c. Called
+ * where the verbs may be called.
  */
 #ifndef FPU_TRACE_H
 #define FPU_TRACE_H

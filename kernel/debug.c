@@ -3,6 +3,7 @@
  * line; a normal boot refuses.
  */
 #include "fpu/environment.h"
+#include "fpu/image.h"
 #include "fpu/kernel.h"
 #include "kernel/bootinfo.h"
 #include "kernel/errno.h"
@@ -136,17 +137,32 @@ static long tenth(u64 how)
 	}
 }
 
-/* What a kernel FPU section costs that does nothing, in TSC ticks, as TARRY_SECTION_GROSS and so on take it apart. */
-static u64 section_ticks(void)
-{
-	const struct fpu_counters *counters = &fpu_this_cpu()->counters, before = *counters;
-	u64 empty = rdtsc(), start = rdtsc(), end;
+/*
+ * TSC ticks of the statements, as TARRY_SECTION_GROSS and so on take them apart. volatile: in a register the figures
+ * would cost the statements one.
+ */
+#define TICKS(statements)                                                                                      \
+	({                                                                                                     \
+		volatile u64 model_ = fpu_this_cpu()->counters.model_ticks;                                    \
+		volatile u64 trace_ = fpu_this_cpu()->counters.trace_ticks;                                    \
+		volatile u64 empty_ = rdtsc(), start_ = rdtsc(), end_;                                         \
+		statements;                                                                                    \
+		end_ = rdtsc();                                                                                \
+		(end_ - start_ - (start_ - empty_)) | (fpu_this_cpu()->counters.model_ticks - model_) << 20 |  \
+			(fpu_this_cpu()->counters.trace_ticks - trace_) << 40;                                 \
+	})
 
-	kernel_fpu_begin();
-	kernel_fpu_end();
-	end = rdtsc();
-	return (end - start - (start - empty)) | (counters->model_ticks - before.model_ticks) << 20 |
-	       (counters->trace_ticks - before.trace_ticks) << 40;
+/* What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first. */
+static long section_ticks(u64 which)
+{
+	volatile u64 flags = irq_save(), save = 0, first, again;
+
+	if (fpu_has_registers(&current->fpu))
+		save = TICKS(fpu_image_save(fpu_this_cpu(), current->fpu.user.fpstate));
+	first = TICKS(kernel_fpu_begin(); kernel_fpu_end());
+	again = TICKS(kernel_fpu_begin(); kernel_fpu_end());
+	irq_restore(flags);
+	return (long)(which == TARRY_SECTION_SAVE ? save : which == TARRY_SECTION_AGAIN ? again : first);
 }
 
 long sys_tarry_debug(u64 command, u64 arg)
@@ -179,12 +195,8 @@ long sys_tarry_debug(u64 command, u64 arg)
 		spin_ticks(arg);
 		preempt_enable();
 		return 0;
-	case TARRY_DEBUG_SECTION: {
-		u64 flags = irq_save(), first = section_ticks(), second = section_ticks();
-
-		irq_restore(flags);
-		return (long)(arg ? second : first);
-	}
+	case TARRY_DEBUG_SECTION:
+		return section_ticks(arg);
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:

@@ -134,23 +134,28 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 
 /*
  * The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart; the recording is a
- * call of its own so that little of it happens outside the count.
+ * call of its own so that little of it happens outside the count. Interrupts off, for a kernel section may begin with
+ * interrupts on.
  */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
 {
+	u64 flags = irq_save();
 	u32 start = (u32)rdtsc();
 
 	record_transition(cpu, context, step, moved);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
+	irq_restore(flags);
 }
 
 __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 {
+	u64 flags = irq_save();
 	u32 start = (u32)rdtsc();
 
 	record_owner(cpu);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
+	irq_restore(flags);
 }
 
 static int print_owner(char *line, size_t size, u64 owner)

@@ -246,24 +246,24 @@ static void faults(void)
 	munmap(pages, TOTAL * PAGE_SIZE);
 }
 
-/* A kernel FPU section with nothing in it: the first since user code ran, and the next. */
+/* A kernel FPU section with nothing in it: the first since user code ran, the next, and the save in the first. */
 static void kernel_sections(void)
 {
-	static const char *const names[] = { "section-first", "section-again" };
+	static const char *const names[] = { "section-first", "section-again", "section-save" };
 
-	for (long again = 0; again < 2; again++) {
+	for (long which = 0; which < 3; which++) {
 		uint64_t model = 0, trace = 0;
 		uint32_t *samples = (uint32_t *)shared->sample + WARM_UP;
 
 		for (int round = 0; round < TOTAL; round++) {
-			uint64_t ticks = (uint64_t)debug(TARRY_DEBUG_SECTION, again);
+			uint64_t ticks = (uint64_t)debug(TARRY_DEBUG_SECTION, which);
 
 			shared->sample[round] = (uint32_t)TARRY_SECTION_GROSS(ticks);
 			model += TARRY_SECTION_MODEL(ticks);
 			trace += TARRY_SECTION_TRACE(ticks);
 		}
 		sort(samples, ROUNDS);
-		print_row(names[again], samples[0], samples[ROUNDS / 2], model / TOTAL,
+		print_row(names[which], samples[0], samples[ROUNDS / 2], model / TOTAL,
 			  trace / TOTAL, ROUNDS);
 		sleep_ms(DRAIN_MS);
 	}

@@ -16,7 +16,7 @@ def outcomes(figures):
     for operation in bench.OPERATIONS:
         if operation.limit is None:
             continue
-        detail = f"{figures[operation.name].net} instructions, at most {operation.limit}"
+        detail = f"{bench.judged(operation, figures)} instructions, at most {operation.limit}"
         state = FAILED if bench.exceeded(operation, figures) else OK
         yield Outcome(operation.name, state, detail)
 

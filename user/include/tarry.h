@@ -88,11 +88,13 @@ struct tarry_crypt {
 #define TARRY_DEBUG_SPIN		8	/* spin `argument` ticks, preemptible */
 #define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
 #define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
-#define TARRY_DEBUG_SECTION		12	/* TSC ticks of the second (argument 1) or first (0) of two
-					   kernel FPU sections with nothing in them, 20 bits each: all... */
-#define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)
-#define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* ... and those inside the model, */
-#define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and inside the trace */
+#define TARRY_DEBUG_SECTION		12	/* TSC ticks of a kernel FPU section with nothing in it... */
+#define TARRY_SECTION_FIRST		0	/* ... the first since user code ran */
+#define TARRY_SECTION_AGAIN		1	/* ... the next */
+#define TARRY_SECTION_SAVE		2	/* of the save that the first one begins with */
+#define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)	/* 20 bits each: all ticks, ... */
+#define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* ... those inside the model, */
+#define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and those inside the trace */
 #define TARRY_DEBUG_TENTH		11	/* bits of 0.1 from a kernel FPU section, computed... */
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
