@@ -5,7 +5,7 @@
 ; never touch memory that GRUB's information may lie in, nor any x87, SSE or AVX register.
 ;
 ; The temporary tables are writable and executable; paging_init replaces them before any other
-; code than kernel start-up has run.
+; code than kernel start-up has run. Other processors take their first steps on them too.
 
 %include "offsets.inc"
 
@@ -142,6 +142,7 @@ higher_half:
 	ud2
 
 	section .bss nobits alloc write align=4096
+	global boot_pml4
 boot_pml4:	resb 4096
 boot_pdpt_low:	resb 4096
 boot_pdpt_high:	resb 4096

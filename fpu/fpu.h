@@ -11,6 +11,12 @@
 /* Boot processor, once, before any task: components, mechanism, policy from the command line. Panics if it can't. */
 void fpu_init(void);
 
+/*
+ * Each further processor, on itself, interrupts off. False: its registers differ from the boot processor's, or
+ * memory is out; it must not run tasks.
+ */
+bool fpu_init_cpu(struct fpu_cpu *cpu);
+
 /* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
 bool fpu_create(struct fpu_task *task, bool integer_only);
 void fpu_free(struct fpu_task *task);

@@ -32,12 +32,6 @@ bool fpu_intonly_keeps(void)
 	return keep_registers;
 }
 
-void fpu_intonly_disturb(struct fpu_task *task)
-{
-	if (task->active && !task->active->fpstate)
-		task->own_flags |= TASK_NEED_FPU_LOAD;
-}
-
 void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task)
 {
 	/* TS hides x87, SSE and AVX; supervisor state must not pass to the next task unseen. */
@@ -50,4 +44,10 @@ void fpu_intonly_exit(struct fpu_cpu *cpu, struct fpu_task *task)
 	}
 	fpu_set_ts(cpu);
 	task->own_flags &= (u8)~TASK_NEED_FPU_LOAD;
+}
+
+void fpu_intonly_disturb(struct fpu_task *task)
+{
+	if (task->active && !task->active->fpstate)
+		task->own_flags |= TASK_NEED_FPU_LOAD;
 }

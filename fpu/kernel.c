@@ -21,7 +21,7 @@ void kernel_fpu_begin_first(struct fpu_cpu *cpu)
 {
 	struct fpu_task *task = fpu_current();
 
-	if (fpu_has_registers(task))
+	if (likely(fpu_has_registers(task)))
 		fpregs_move_to_memory(cpu, task, FPU_EV_KERNEL_BEGIN);
 	else
 		fpu_intonly_disturb(task);

@@ -1,7 +1,8 @@
 /*
  * Boot: what the CPU has, which components are enabled, by which mechanism they are moved, and which policy
  * decides when. Says all of it in the log; what is modelled is named. Components that a program could use but the
- * kernel would not switch are never enabled (museum entry 30).
+ * kernel would not switch are never enabled (museum entry 30). The boot processor decides; another one follows, or
+ * is refused if it could not hold the same registers.
  */
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
@@ -37,7 +38,12 @@ const char *const fpu_event_names[FPU_EVENTS] = {
 #include "fpu/transitions.def"
 };
 
-static struct soft_cpu boot_soft;
+/* What a CPU says of its registers. */
+struct registers {
+	struct xstate_layout layout;
+	bool xsave, pku, avx512, cet;
+};
+static struct registers boot_registers;
 
 struct xsave_area *fpu_area_alloc(u32 size)
 {
@@ -69,52 +75,96 @@ void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_
 	      fpu_state_names[step->to]);
 }
 
+static struct registers read_registers(void)
+{
+	struct cpuid_regs leaf7 = cpuid(7, 0);
+	struct registers r = {
+		.xsave = cpuid(1, 0).ecx & CPUID1_ECX_XSAVE,
+		.pku = leaf7.ecx & CPUID7_ECX_PKU,
+		.avx512 = leaf7.ebx & CPUID7_EBX_AVX512F,
+		.cet = leaf7.ecx & CPUID7_ECX_SHSTK || leaf7.edx & CPUID7_EDX_IBT,
+	};
+
+	if (r.xsave)
+		xstate_probe(&r.layout, cpuid);
+	return r;
+}
+
+static bool same_components(const struct xstate_component *a, const struct xstate_component *b)
+{
+	for (u32 i = 0; i < XF_COUNT; i++)
+		if (a[i].size != b[i].size || a[i].offset != b[i].offset || a[i].supervisor != b[i].supervisor ||
+		    a[i].align64 != b[i].align64 || a[i].xfd != b[i].xfd)
+			return false;
+	return true;
+}
+
+static bool same_registers(const struct registers *a, const struct registers *b)
+{
+	const struct xstate_layout *p = &a->layout, *q = &b->layout;
+
+	return a->xsave == b->xsave && a->pku == b->pku && a->avx512 == b->avx512 && a->cet == b->cet &&
+	       p->user == q->user && p->supervisor == q->supervisor && p->xsaveopt == q->xsaveopt &&
+	       p->xsavec == q->xsavec && p->xgetbv1 == q->xgetbv1 && p->xsaves == q->xsaves && p->xfd == q->xfd &&
+	       same_components(p->component, q->component);
+}
+
 static void enable_instructions(void)
 {
-	if (!(cpuid(1, 0).ecx & CPUID1_ECX_XSAVE))
-		panic("this CPU has no XSAVE (CPUID.1:ECX bit 26); Tarry needs it");
 	write_cr0((read_cr0() & ~(CR0_EM | CR0_TASK_SWITCHED)) | CR0_MP | CR0_NE);
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE);
 }
 
 /* XCR0: what the CPU has and the kernel switches. CPUID's AVX-512 flag counts, not leaf 0Dh alone. */
-static void enable_user_components(void)
+static void choose_user_components(void)
 {
-	struct cpuid_regs leaf7 = cpuid(7, 0);
 	u64 wanted = XFM_LEGACY | XFM(XF_AVX);
 
-	fpu_config.pku = leaf7.ecx & CPUID7_ECX_PKU && fpu_config.layout.user & XFM(XF_PKRU) && !boot_flag("nopku");
+	fpu_config.pku = boot_registers.pku && fpu_config.layout.user & XFM(XF_PKRU) && !boot_flag("nopku");
 	if (fpu_config.pku)
 		wanted |= XFM(XF_PKRU);
-	if (leaf7.ebx & CPUID7_EBX_AVX512F)
+	if (boot_registers.avx512)
 		wanted |= XFM_AVX512;
 	fpu_config.xcr0 = xstate_constrain_xcr0(wanted & fpu_config.layout.user);
+}
+
+static void enable_user_components(void)
+{
 	xsetbv(fpu_config.xcr0);
 	if (fpu_config.pku)
 		write_cr4(read_cr4() | CR4_PKE);
 }
 
-static bool has_cet(void)
+/* IA32_XSS, the real one or the model's: CET_U where the CPU has it, PASID where it is modelled. */
+static void choose_supervisor_components(void)
 {
-	struct cpuid_regs leaf7 = cpuid(7, 0);
+	u64 wanted = XFM(XF_CET_U);
 
-	return leaf7.ecx & CPUID7_ECX_SHSTK || leaf7.edx & CPUID7_EDX_IBT;
+	if (!fpu_config.native) {
+		soft_extend_layout(&fpu_config.layout);
+		wanted = XFM(XF_PASID) | (boot_registers.cet ? XFM(XF_CET_U) : 0);
+	}
+	fpu_config.xss = fpu_config.layout.supervisor & wanted;
 }
 
-/* IA32_XSS, the real one or the model's: CET_U where the CPU has it, PASID where it is modelled. */
-static void enable_supervisor_components(struct fpu_cpu *cpu)
+/* The model needs registers and a scratch area for each CPU. False when memory is out. */
+static bool enable_supervisor_components(struct fpu_cpu *cpu)
 {
+	struct soft_cpu *soft;
+	struct xsave_area *scratch;
+
 	if (fpu_config.native) {
-		fpu_config.xss = fpu_config.layout.supervisor & XFM(XF_CET_U);
 		write_fpu_msr(MSR_IA32_XSS, fpu_config.xss);
-		return;
+		return true;
 	}
-	soft_extend_layout(&fpu_config.layout);
-	fpu_config.xss = fpu_config.layout.supervisor & (XFM(XF_PASID) | (has_cet() ? XFM(XF_CET_U) : 0));
-	soft_init(&boot_soft, &fpu_config.layout, fpu_config.xcr0,
-		  fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0)));
-	boot_soft.xss = fpu_config.xss;
-	cpu->soft = &boot_soft;
+	soft = kmalloc(sizeof(*soft));
+	scratch = fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0));
+	if (!soft || !scratch)
+		return false;
+	soft_init(soft, &fpu_config.layout, fpu_config.xcr0, scratch);
+	soft->xss = fpu_config.xss;
+	cpu->soft = soft;
+	return true;
 }
 
 static void choose_mechanism(void)
@@ -173,19 +223,25 @@ void fpu_init(void)
 {
 	struct fpu_cpu *cpu = fpu_this_cpu();
 	struct xsave_area *init_image;
+	bool enabled;
 
+	boot_registers = read_registers();
+	if (!boot_registers.xsave)
+		panic("this CPU has no XSAVE (CPUID.1:ECX bit 26); Tarry needs it");
 	enable_instructions();
-	xstate_probe(&fpu_config.layout, cpuid);
+	fpu_config.layout = boot_registers.layout;
+	choose_user_components();
 	enable_user_components();
 	choose_mechanism();
-	enable_supervisor_components(cpu);
+	choose_supervisor_components();
+	enabled = enable_supervisor_components(cpu);
 	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
 	fpu_config.ungated = fpu_config.mask & ~(XFM_LEGACY | XFM(XF_AVX) | XFM_AVX512);
 	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
 
 	init_image = fpu_area_alloc(fpu_config.size);
-	if (!init_image || (!fpu_config.native && !boot_soft.scratch))
+	if (!init_image || !enabled)
 		panic("no memory for the FPU's images");
 	fpu_image_reset(init_image);
 	fpu_image_prepare(init_image);
@@ -194,4 +250,19 @@ void fpu_init(void)
 	choose_policy();
 	fpu_intonly_init();
 	log_config();
+}
+
+bool fpu_init_cpu(struct fpu_cpu *cpu)
+{
+	struct registers own = read_registers();
+
+	if (!same_registers(&own, &boot_registers))
+		return false;
+	enable_instructions();
+	enable_user_components();
+	if (!enable_supervisor_components(cpu))
+		return false;
+	fpu_image_load_init(cpu);
+	cpu->online = true;
+	return true;
 }

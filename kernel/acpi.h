@@ -2,9 +2,7 @@
 #ifndef KERNEL_ACPI_H
 #define KERNEL_ACPI_H
 
-#include "kernel/types.h"
-
-#define MAX_CPUS 16
+#include "kernel/cpu.h"
 
 struct acpi_info {
 	u64 local_apic, io_apic; /* physical addresses; io_apic is 0 if there is none */

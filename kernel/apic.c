@@ -10,13 +10,20 @@
 #include "kernel/traps.h"
 
 enum local_register {
-	LAPIC_ID = 0x20, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0, LAPIC_SPURIOUS = 0xf0, LAPIC_TIMER = 0x320,
-	LAPIC_TIMER_INITIAL = 0x380, LAPIC_TIMER_CURRENT = 0x390, LAPIC_TIMER_DIVIDE = 0x3e0,
+	LAPIC_ID = 0x20, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0, LAPIC_SPURIOUS = 0xf0, LAPIC_ICR_LOW = 0x300,
+	LAPIC_ICR_HIGH = 0x310, LAPIC_TIMER = 0x320, LAPIC_TIMER_INITIAL = 0x380, LAPIC_TIMER_CURRENT = 0x390, LAPIC_TIMER_DIVIDE = 0x3e0,
 };
 
 #define SPURIOUS_ENABLE BIT(8)
 #define TIMER_PERIODIC BIT(17)
 #define DIVIDE_BY_16 3
+
+#define ICR_FIXED 0x000
+#define ICR_NMI 0x400
+#define ICR_INIT 0x500
+#define ICR_STARTUP 0x600
+#define ICR_PENDING BIT(12)
+#define ICR_ASSERT BIT(14)
 
 #define IOAPIC_SELECT 0x00
 #define IOAPIC_WINDOW 0x10
@@ -68,6 +75,38 @@ void apic_end_of_interrupt(void)
 u32 apic_id(void)
 {
 	return local_read(LAPIC_ID) >> 24;
+}
+
+/* Two writes make one message: an interrupt that sends one of its own must not come between. */
+static void send(u32 id, u32 message)
+{
+	u64 flags = irq_save();
+
+	while (local_read(LAPIC_ICR_LOW) & ICR_PENDING)
+		cpu_relax();
+	local_write(LAPIC_ICR_HIGH, id << 24);
+	local_write(LAPIC_ICR_LOW, ICR_ASSERT | message);
+	irq_restore(flags);
+}
+
+void apic_send_interrupt(u32 id, u8 vector)
+{
+	send(id, ICR_FIXED | vector);
+}
+
+void apic_send_nmi(u32 id)
+{
+	send(id, ICR_NMI);
+}
+
+void apic_send_init(u32 id)
+{
+	send(id, ICR_INIT);
+}
+
+void apic_send_startup(u32 id, u64 address)
+{
+	send(id, ICR_STARTUP | (u32)(address / PAGE_SIZE));
 }
 
 void apic_route_isa(u32 irq, u8 vector)

@@ -5,6 +5,7 @@
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
+#include "kernel/mm.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/traps.h"
@@ -21,15 +22,43 @@
 
 extern void syscall_entry(void);
 
-struct cpu boot_cpu;
+#define CPU_ORDER 0	   /* pages of a struct cpu, as a power of two */
+#define IST_STACKS_ORDER 3 /* of its stacks for exceptions */
+
+_Static_assert(sizeof(struct cpu) <= PAGE_SIZE << CPU_ORDER, "CPU_ORDER");
+_Static_assert(IST_COUNT * IST_STACK_SIZE == PAGE_SIZE << IST_STACKS_ORDER, "IST_STACKS_ORDER");
+
+static char boot_ist_stacks[IST_COUNT * IST_STACK_SIZE] __attribute__((aligned(IST_STACK_SIZE)));
+
+struct cpu boot_cpu = { .online = true, .mm = &kernel_mm, .ist_stacks = boot_ist_stacks };
+struct cpu *cpus[MAX_CPUS] = { &boot_cpu };
+u32 ncpus = 1;
 struct cpu_features cpu_features;
 
-static char ist_stacks[IST_COUNT][IST_STACK_SIZE] __attribute__((aligned(IST_STACK_SIZE)));
+struct cpu *cpu_create(u32 id)
+{
+	struct page *page = page_alloc_order(CPU_ORDER), *stacks = page_alloc_order(IST_STACKS_ORDER);
+	struct cpu *cpu;
+
+	if (!page || !stacks) {
+		if (page)
+			page_free_order(page, CPU_ORDER);
+		if (stacks)
+			page_free_order(stacks, IST_STACKS_ORDER);
+		return NULL;
+	}
+	cpu = memset(page_address(page), 0, sizeof(*cpu));
+	cpu->ist_stacks = page_address(stacks);
+	cpu->mm = &kernel_mm;
+	cpu->id = id;
+	cpu->fpu.id = (s32)id;
+	return cpu;
+}
 
 static void init_tss(struct cpu *cpu)
 {
 	for (u32 i = 0; i < IST_COUNT; i++) {
-		u64 *top = (u64 *)(ist_stacks[i] + IST_STACK_SIZE);
+		u64 *top = (u64 *)(cpu->ist_stacks + (i + 1) * IST_STACK_SIZE);
 
 		top[-1] = (u64)cpu; /* entry.asm finds the CPU here */
 		cpu->tss.ist[i] = (u64)(top - 2);
@@ -64,17 +93,24 @@ static void init_gdt(struct cpu *cpu)
 		     : "rax", "memory");
 }
 
-static void read_features(void)
+static struct cpu_features read_features(void)
 {
 	struct cpuid_regs leaf7 = cpuid(7, 0);
 
-	cpu_features.fsgsbase = leaf7.ebx & BIT(0);
-	cpu_features.smep = leaf7.ebx & BIT(7);
-	cpu_features.smap = leaf7.ebx & BIT(20);
-	cpu_features.umip = leaf7.ecx & BIT(2);
-	cpu_features.pge = cpuid(1, 0).edx & BIT(13);
-	if (!cpu_features.smap)
-		uaccess_remove_smap();
+	return (struct cpu_features){
+		.fsgsbase = leaf7.ebx & BIT(0),
+		.smep = leaf7.ebx & BIT(7),
+		.smap = leaf7.ebx & BIT(20),
+		.umip = leaf7.ecx & BIT(2),
+		.pge = cpuid(1, 0).edx & BIT(13),
+	};
+}
+
+bool cpu_features_equal(void)
+{
+	struct cpu_features own = read_features();
+
+	return !memcmp(&own, &cpu_features, sizeof(own));
 }
 
 static void init_control_registers(void)
@@ -98,8 +134,11 @@ static void init_control_registers(void)
 void cpu_init(struct cpu *cpu)
 {
 	cpu->self = cpu;
-	if (cpu == &boot_cpu)
-		read_features();
+	if (cpu == &boot_cpu) {
+		cpu_features = read_features();
+		if (!cpu_features.smap)
+			uaccess_remove_smap();
+	}
 	init_tss(cpu);
 	init_gdt(cpu);
 	wrmsr(MSR_GS_BASE, (u64)cpu);

@@ -26,6 +26,8 @@
 #define IST_COUNT 4
 #define IST_STACK_SIZE 8192
 
+#define MAX_CPUS 16
+
 struct task;
 
 /* The registers of an interrupted program, in the order in which entry.asm pushes them. */
@@ -55,6 +57,13 @@ struct tss {
 	u16 reserved3, iomap_base;
 } __attribute__((packed));
 
+/* A function that this CPU wants run on others (kernel/smp.c). */
+struct cpu_call {
+	void (*fn)(void *arg);
+	void *arg;
+	volatile u64 pending; /* CPUs that have not yet run it */
+};
+
 struct cpu {
 	struct cpu *self;
 	struct task *current_task;
@@ -69,7 +78,13 @@ struct cpu {
 	struct mm *mm;	   /* whose page tables CR3 holds */
 	struct runqueue rq;
 	struct fpu_cpu fpu;
-	u64 switches, ticks, idle_ticks, page_faults;
+	volatile bool online;  /* takes part in everything: has interrupts, a tick and an idle task */
+	volatile bool refused; /* differs from the boot processor: will never be online */
+	volatile bool stopped; /* has obeyed smp_stop_others */
+	struct cpu_call call;
+	volatile u64 callers; /* CPUs whose call is to be run here */
+	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing;
+	char *ist_stacks; /* IST_COUNT of them, aligned to their size */
 	u64 gdt[10];
 	struct tss tss;
 };
@@ -79,14 +94,31 @@ struct cpu {
 
 extern struct cpu boot_cpu;
 
+/* All CPUs that ever came up, by id; the boot processor is cpus[0]. Filled at boot. */
+extern struct cpu *cpus[MAX_CPUS];
+extern u32 ncpus;
+
+#define for_each_online_cpu(cpu)                                                                   \
+	for (u32 cpu##_id_ = 0; cpu##_id_ < ncpus; cpu##_id_++)                                    \
+		if ((cpu = cpus[cpu##_id_])->online)
+
+/* A counter of the running CPU goes up by one, in one instruction: no preemption can come between. */
+#define this_cpu_count(counter) asm volatile("incq %%gs:%c0" ::"i"(offsetof(struct cpu, counter)))
+
 /* CPU features that the kernel acts on; set once by cpu_init. */
 struct cpu_features {
 	bool smep, smap, umip, fsgsbase, pge;
 };
 extern struct cpu_features cpu_features;
 
+/* Another CPU's struct, with its stacks for exceptions, not yet running; NULL when memory is out. */
+struct cpu *cpu_create(u32 id);
+
 /* Loads GDT, TSS, IDT, GS base, the SYSCALL registers and CR4 of the running CPU. */
 void cpu_init(struct cpu *cpu);
+
+/* True if the running CPU has what cpu_features says, no more and no less. */
+bool cpu_features_equal(void);
 
 /* Vendor and model strings from CPUID, for the boot message. */
 void cpu_describe(char *buf, size_t size);

@@ -11,9 +11,12 @@
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
+#include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
+#include "kernel/uaccess.h"
 #include "sched/sched.h"
 #include "sched/task.h"
 
@@ -58,19 +61,21 @@ static long raise_exception(u64 vector)
 	return 0;
 }
 
-/* Counts the timer's interrupts, not time: an emulator on a busy host loses some. */
+/* Counts the timer's interrupts, not time: an emulator on a busy host loses some. A move to another CPU is one too. */
 static void spin_ticks(u64 ticks)
 {
-	u64 end = this_cpu->ticks + ticks;
+	u64 last = this_cpu->ticks, now;
 
-	while (*(volatile u64 __seg_gs *)&this_cpu->ticks < end)
-		cpu_relax();
+	for (; ticks; cpu_relax()) {
+		now = *(volatile u64 __seg_gs *)&this_cpu->ticks;
+		ticks -= now != last;
+		last = now;
+	}
 }
 
 struct wake_request {
 	u64 when;
-	bool done;
-	struct wait_queue queue;
+	struct completion completion;
 };
 
 static void wake_later(void *arg)
@@ -78,27 +83,23 @@ static void wake_later(void *arg)
 	struct wake_request *request = arg;
 
 	sleep_until(request->when);
-	request->done = true;
-	wake_all(&request->queue);
+	complete(&request->completion);
 }
 
-/* The requester stays until the thread is done with it: a killed one too. */
 static long wake_by_thread(u64 ms)
 {
 	struct wake_request request = { .when = clock_ns() + ms * 1000000 };
 
-	wait_queue_init(&request.queue);
+	completion_init(&request.completion);
 	if (!kthread_create("wake-later", wake_later, &request))
 		return -ENOMEM;
-	while (!request.done)
-		wait_event(&request.queue, request.done);
+	wait_for_completion(&request.completion);
 	return 0;
 }
 
 struct tenth_request {
 	long bits;
-	bool done;
-	struct wait_queue queue;
+	struct completion completion;
 };
 
 static void compute_tenth(void *arg)
@@ -106,20 +107,18 @@ static void compute_tenth(void *arg)
 	struct tenth_request *request = arg;
 
 	request->bits = (long)fpu_tenth_sse();
-	request->done = true;
-	wake_all(&request->queue);
+	complete(&request->completion);
 }
 
 /* In a kernel thread, which has no registers of its own. */
 static long tenth_by_thread(void)
 {
-	struct tenth_request request = { .done = false };
+	struct tenth_request request;
 
-	wait_queue_init(&request.queue);
+	completion_init(&request.completion);
 	if (!kthread_create("tenth", compute_tenth, &request))
 		return -ENOMEM;
-	while (!request.done)
-		wait_event(&request.queue, request.done);
+	wait_for_completion(&request.completion);
 	return request.bits;
 }
 
@@ -141,15 +140,14 @@ static long tenth(u64 how)
  * TSC ticks of the statements, as TARRY_SECTION_GROSS and so on take them apart. volatile: in a register the figures
  * would cost the statements one.
  */
-#define TICKS(statements)                                                                                      \
-	({                                                                                                     \
-		volatile u64 model_ = fpu_this_cpu()->counters.model_ticks;                                    \
-		volatile u64 trace_ = fpu_this_cpu()->counters.trace_ticks;                                    \
-		volatile u64 empty_ = rdtsc(), start_ = rdtsc(), end_;                                         \
-		statements;                                                                                    \
-		end_ = rdtsc();                                                                                \
-		(end_ - start_ - (start_ - empty_)) | (fpu_this_cpu()->counters.model_ticks - model_) << 20 |  \
-			(fpu_this_cpu()->counters.trace_ticks - trace_) << 40;                                 \
+#define TICKS(statements)                                                                          \
+	({                                                                                         \
+		const struct fpu_counters *counters_ = &fpu_this_cpu()->counters, before_ = *counters_; \
+		volatile u64 empty_ = rdtsc(), start_ = rdtsc(), end_;                             \
+		statements;                                                                        \
+		end_ = rdtsc();                                                                    \
+		(end_ - start_ - (start_ - empty_)) | (counters_->model_ticks - before_.model_ticks) << 20 | \
+			(counters_->trace_ticks - before_.trace_ticks) << 40;                      \
 	})
 
 /* What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first. */
@@ -165,13 +163,78 @@ static long section_ticks(u64 which)
 	return (long)(which == TARRY_SECTION_SAVE ? save : which == TARRY_SECTION_AGAIN ? again : first);
 }
 
+static void panic_here(void *arg)
+{
+	(void)arg;
+	panic("asked for by the debug call");
+}
+
+static void count_call(void *arg)
+{
+	__atomic_fetch_add((u64 *)arg, 1, __ATOMIC_RELAXED);
+}
+
+/* A preemption point between two, so that the caller may go on from another CPU. */
+static long call_others(u64 times)
+{
+	u64 answers = 0;
+
+	while (times--) {
+		preempt_disable();
+		smp_call(ALL_CPUS, count_call, &answers);
+		preempt_enable();
+	}
+	return (long)answers;
+}
+
+struct peek {
+	struct mm *mm;
+	struct tarry_peek result;
+};
+
+/* On an idle CPU, in an interrupt. What a page table says need not be what the TLB knows. */
+static void peek(void *arg)
+{
+	struct peek *peek = arg;
+	u32 value;
+
+	if (current != this_cpu->idle)
+		return;
+	mm_switch(peek->mm);
+	preempt_disable(); /* a fault is the answer, not to be repaired */
+	if (user_read_u32(peek->result.address, &value)) {
+		__atomic_fetch_add(&peek->result.faults, 1, __ATOMIC_RELAXED);
+	} else {
+		__atomic_fetch_add(&peek->result.readers, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&peek->result.sum, value, __ATOMIC_RELAXED);
+	}
+	preempt_enable_no_resched();
+}
+
+static long peek_from_others(u64 user_peek)
+{
+	struct peek request = { .mm = current->mm };
+
+	if (copy_from_user(&request.result.address, user_peek, sizeof(u64)))
+		return -EFAULT;
+	preempt_disable();
+	smp_call(ALL_CPUS, peek, &request);
+	preempt_enable();
+	return copy_to_user(user_peek, &request.result, sizeof(request.result));
+}
+
 long sys_tarry_debug(u64 command, u64 arg)
 {
 	if (!boot_flag("debug"))
 		return -EPERM;
 	switch (command) {
 	case TARRY_DEBUG_PANIC:
-		panic("asked for by the debug call");
+		if (!arg)
+			panic_here(NULL);
+		preempt_disable();
+		smp_call(arg, panic_here, NULL);
+		preempt_enable();
+		return 0;
 	case TARRY_DEBUG_STACK_OVERFLOW:
 		return (long)overflow_stack(0);
 	case TARRY_DEBUG_EXCEPTION:
@@ -197,10 +260,16 @@ long sys_tarry_debug(u64 command, u64 arg)
 		return 0;
 	case TARRY_DEBUG_SECTION:
 		return section_ticks(arg);
+	case TARRY_DEBUG_FAIL_ALLOC:
+		return (long)shortage_plan(arg);
 	case TARRY_DEBUG_WAKE:
 		return wake_by_thread(arg);
 	case TARRY_DEBUG_TENTH:
 		return tenth(arg);
+	case TARRY_DEBUG_CALL:
+		return call_others(arg);
+	case TARRY_DEBUG_PEEK:
+		return peek_from_others(arg);
 	default:
 		return -EINVAL;
 	}

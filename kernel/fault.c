@@ -114,8 +114,12 @@ static long first_use(const struct vma *vma, u64 address, u64 error, u64 *pte)
 	return 0;
 }
 
-/* A write to a page that is there but write-protected: the last holder gets it as it is, others a copy. */
-static long copy_on_write(u64 address, u64 *pte)
+/*
+ * A write to a page that is there but write-protected: the last holder gets it as it is, others a copy. Threads on
+ * other CPUs may read the old page until they are told; only then may it go to somebody else. More rights need
+ * no telling: a CPU that does not know of them faults and finds out.
+ */
+static long copy_on_write(struct mm *mm, u64 address, u64 *pte)
 {
 	struct page *old = phys_to_page(*pte & PTE_ADDRESS), *page = old;
 
@@ -127,9 +131,12 @@ static long copy_on_write(u64 address, u64 *pte)
 			copy_page(page_address(page), page_address(old));
 	}
 	*pte = (*pte & ~PTE_ADDRESS) | page_to_phys(page) | PTE_WRITE;
-	invlpg(address);
-	if (page != old)
-		page_put(old);
+	if (page == old) {
+		invlpg(address);
+		return 0;
+	}
+	mm_flush_page(mm, address);
+	page_put(old);
 	return 0;
 }
 
@@ -148,7 +155,7 @@ static long fault_in(struct mm *mm, u64 address, u64 error)
 		return first_use(vma, address, error, pte);
 	if (error & PF_WRITE && !(*pte & PTE_WRITE)) {
 		if (!vma->shared)
-			return copy_on_write(address, pte);
+			return copy_on_write(mm, address, pte);
 		*pte |= PTE_WRITE;
 	}
 	invlpg(address); /* another thread was faster */

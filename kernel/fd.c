@@ -19,12 +19,13 @@
 
 struct file *file_get(int fd)
 {
-	struct files *files = current->process->files;
+	const struct process *process = current->process;
+	struct files *files = process->files;
 	struct file *file = NULL;
 
 	if ((u32)fd >= MAX_FILES)
 		return NULL;
-	if (files->refcount == 1) { /* nobody else can close it */
+	if (files->refcount == 1 && process->nthreads == 1) { /* nobody else can close it */
 		file = files->file[fd];
 		if (file)
 			__atomic_fetch_add(&file->refcount, 1, __ATOMIC_RELAXED);

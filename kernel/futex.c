@@ -1,7 +1,9 @@
 /*
  * Futexes: sleep while a word of user memory has an expected value. A waiter is queued before it looks at
- * the word, and whoever changes the word wakes afterwards, so no wake-up is lost. The key is the address
- * space and the address; for shared memory it is the memory object and the offset, so that processes meet.
+ * the word, and whoever changes the word wakes afterwards, so no wake-up is lost. The key of a private futex is
+ * the address space and the address; that of one in shared memory is the memory object and the offset, so that
+ * processes meet. A waiter may be moved to another word's queue while it sleeps: its bucket field, which changes
+ * only with both buckets locked, says whose lock covers it.
  */
 #include "kernel/errno.h"
 #include "kernel/futex.h"
@@ -18,9 +20,12 @@
 #define FUTEX_CMP_REQUEUE 4
 #define FUTEX_WAIT_BITSET 9
 #define FUTEX_WAKE_BITSET 10
+#define FUTEX_PRIVATE 128
 #define FUTEX_CLOCK_REALTIME 256
-#define FUTEX_COMMAND 127
+#define FUTEX_COMMAND (~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME))
 #define BUCKETS 64
+/* Set in a key's address, which is a multiple of 4: as on Linux, a private call does not meet one that is not. */
+#define NOT_PRIVATE 1
 
 struct key {
 	const void *space; /* struct mm, or struct shared_memory */
@@ -29,7 +34,9 @@ struct key {
 
 struct futex_waiter {
 	struct key key;
+	volatile u32 bucket;
 	u32 bits;
+	volatile bool woken; /* not queued any more */
 	struct task *task;
 	struct list link;
 };
@@ -39,18 +46,31 @@ static struct {
 	struct list waiters;
 } buckets[BUCKETS];
 
-static struct key make_key(u64 address)
+/* 0, -EINVAL for a misaligned address, -EFAULT for one where no memory can be, or, if not private, is none. */
+static long make_key(u64 address, bool private, struct key *key)
 {
 	struct mm *mm = current->mm;
-	struct key key = { mm, address };
 	struct vma *vma;
 
+	if (address % sizeof(u32))
+		return -EINVAL;
+	if (!user_range(address, sizeof(u32)))
+		return -EFAULT;
+	*key = (struct key){ mm, address };
+	if (private)
+		return 0;
+	key->address |= NOT_PRIVATE;
 	mutex_lock(&mm->lock);
 	vma = mm_find(mm, address);
 	if (vma && vma->shared)
-		key = (struct key){ vma->shared, address - vma->start + vma->shared_page * PAGE_SIZE };
+		*key = (struct key){ vma->shared, (address - vma->start + vma->shared_page * PAGE_SIZE) | NOT_PRIVATE };
 	mutex_unlock(&mm->lock);
-	return key;
+	return vma && vma->prot ? 0 : -EFAULT;
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+	return a->space == b->space && a->address == b->address;
 }
 
 static u32 bucket_of(const struct key *key)
@@ -59,50 +79,72 @@ static u32 bucket_of(const struct key *key)
 }
 
 /* With the bucket's lock, under which an unused bucket becomes an empty list. */
-static struct list *waiters_of(u32 index)
+static struct list *waiters_of(u32 bucket)
 {
-	struct list *waiters = &buckets[index].waiters;
+	struct list *waiters = &buckets[bucket].waiters;
 
 	if (!waiters->next)
 		list_init(waiters);
 	return waiters;
 }
 
-static long wake(u64 address, u32 count, u32 bits)
+/* With its bucket's lock; the waiter goes on only when it has had that lock itself. */
+static void wake_waiter(struct futex_waiter *waiter)
 {
-	struct key key = make_key(address);
-	u32 index = bucket_of(&key);
+	list_del(&waiter->link);
+	waiter->woken = true;
+	task_wake(waiter->task);
+}
+
+static long wake(const struct key *key, u32 count, u32 bits)
+{
+	u32 bucket = bucket_of(key);
 	struct futex_waiter *waiter, *next;
-	u64 flags = spin_lock_irq(&buckets[index].lock);
+	u64 flags = spin_lock_irq(&buckets[bucket].lock);
 	long woken = 0;
 
-	list_for_each_safe(waiter, next, waiters_of(index), link) {
+	list_for_each_safe(waiter, next, waiters_of(bucket), link) {
 		if ((u32)woken >= count)
 			break;
-		if (waiter->key.space != key.space || waiter->key.address != key.address || !(waiter->bits & bits))
+		if (!same_key(&waiter->key, key) || !(waiter->bits & bits))
 			continue;
-		list_del(&waiter->link);
-		task_wake(waiter->task);
+		wake_waiter(waiter);
 		woken++;
 	}
-	spin_unlock_irq(&buckets[index].lock, flags);
+	spin_unlock_irq(&buckets[bucket].lock, flags);
 	return woken;
 }
 
 long futex_wake_address(u64 address, u32 count)
 {
-	return wake(address, count, ~0u);
+	struct key key;
+	long error = make_key(address, false, &key);
+
+	return error ? error : wake(&key, count, ~0u);
+}
+
+/* Locks the bucket that the waiter is in, wherever it has been moved to. */
+static u32 lock_bucket_of(struct futex_waiter *waiter, u64 *flags)
+{
+	for (;;) {
+		u32 bucket = waiter->bucket;
+
+		*flags = spin_lock_irq(&buckets[bucket].lock);
+		if (bucket == waiter->bucket)
+			return bucket;
+		spin_unlock_irq(&buckets[bucket].lock, *flags);
+	}
 }
 
 /* Takes the waiter off its queue; true if a wake-up had done so already. */
-static bool leave(struct futex_waiter *waiter, u32 index)
+static bool leave(struct futex_waiter *waiter)
 {
-	u64 flags = spin_lock_irq(&buckets[index].lock);
-	bool woken = list_empty(&waiter->link);
+	u64 flags;
+	u32 bucket = lock_bucket_of(waiter, &flags);
 
 	list_del(&waiter->link);
-	spin_unlock_irq(&buckets[index].lock, flags);
-	return woken;
+	spin_unlock_irq(&buckets[bucket].lock, flags);
+	return waiter->woken;
 }
 
 /* Sleeps until woken, killed or, with until, until that time. */
@@ -116,13 +158,13 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 		timer_add(&timer, *until, current);
 	for (;;) {
 		task_will_sleep();
-		if (list_empty(&waiter->link))
+		if (waiter->woken)
 			break;
 		if (task_killed()) {
 			result = -EINTR;
 			break;
 		}
-		if (until && clock_ns() >= *until) {
+		if (until && (clock_ns() >= *until || timer_expired(&timer))) {
 			result = -ETIMEDOUT;
 			break;
 		}
@@ -133,22 +175,22 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 	return result;
 }
 
-static long wait(u64 address, u32 expected, const u64 *until, u32 bits)
+static long wait(u64 address, const struct key *key, u32 expected, const u64 *until, u32 bits)
 {
-	struct futex_waiter waiter = { .key = make_key(address), .bits = bits, .task = current };
-	u32 index = bucket_of(&waiter.key), value;
-	u64 flags = spin_lock_irq(&buckets[index].lock);
+	struct futex_waiter waiter = { .key = *key, .bucket = bucket_of(key), .bits = bits, .task = current };
+	u64 flags = spin_lock_irq(&buckets[waiter.bucket].lock);
+	u32 value;
 	long result;
 
-	list_add_before(&waiter.link, waiters_of(index));
-	spin_unlock_irq(&buckets[index].lock, flags);
+	list_add_before(&waiter.link, waiters_of(waiter.bucket));
+	spin_unlock_irq(&buckets[waiter.bucket].lock, flags);
 
 	result = user_read_u32(address, &value);
 	if (!result && value != expected)
 		result = -EAGAIN;
 	if (!result)
 		result = sleep_on(&waiter, until);
-	return leave(&waiter, index) ? 0 : result;
+	return leave(&waiter) ? 0 : result;
 }
 
 /* FUTEX_WAIT's timeout is relative, FUTEX_WAIT_BITSET's a point in time. */
@@ -166,48 +208,116 @@ static long deadline(u64 user_timeout, bool relative, bool realtime, u64 *until)
 	return 0;
 }
 
-/*
- * FUTEX_REQUEUE wakes some waiters and moves others to a second word. Here the others are woken too: a futex
- * wait may end without cause, and whoever is woken looks at the second word by himself. The number of both.
- */
-static long requeue(u64 address, u32 to_wake, u64 to_move, bool compare, u32 expected)
+/* Two buckets, which may be one, in the order of their addresses. */
+static u64 lock_both(u32 a, u32 b)
 {
-	u32 value;
+	u64 flags = spin_lock_irq(&buckets[MIN(a, b)].lock);
 
-	if (compare && user_read_u32(address, &value))
-		return -EFAULT;
-	if (compare && value != expected)
-		return -EAGAIN;
-	return wake(address, (u32)MIN(to_wake + MIN(to_move, 0x7ffffffful), 0x7ffffffful), ~0u);
+	if (a != b)
+		spin_lock(&buckets[MAX(a, b)].lock);
+	return flags;
 }
 
-long sys_futex(u64 address, u32 operation, u32 value, u64 timeout, u64 address2, u32 bits)
+static void unlock_both(u32 a, u32 b, u64 flags)
+{
+	if (a != b)
+		spin_unlock(&buckets[MAX(a, b)].lock);
+	spin_unlock_irq(&buckets[MIN(a, b)].lock, flags);
+}
+
+/* Wakes the first to_wake waiters on from, moves the next to_move to to. How many of both. */
+static long requeue(const struct key *from, const struct key *to, u32 to_wake, u32 to_move)
+{
+	u32 bucket = bucket_of(from), target = bucket_of(to), done = 0;
+	u64 flags = lock_both(bucket, target);
+	struct futex_waiter *waiter, *next;
+	LIST_HEAD(moved);
+
+	list_for_each_safe(waiter, next, waiters_of(bucket), link) {
+		if (done >= (u64)to_wake + to_move)
+			break;
+		if (!same_key(&waiter->key, from))
+			continue;
+		if (done++ < to_wake) {
+			wake_waiter(waiter);
+			continue;
+		}
+		list_del(&waiter->link);
+		waiter->key = *to;
+		waiter->bucket = target;
+		list_add_before(&waiter->link, &moved);
+	}
+	list_for_each_safe(waiter, next, &moved, link) {
+		list_del(&waiter->link);
+		list_add_before(&waiter->link, waiters_of(target));
+	}
+	unlock_both(bucket, target, flags);
+	return done;
+}
+
+static long futex_requeue(u64 address, bool private, int to_wake, int to_move, u64 address2, const u32 *expected)
+{
+	struct key from, to;
+	long error;
+	u32 value;
+
+	if (to_wake < 0 || to_move < 0)
+		return -EINVAL;
+	error = make_key(address, private, &from);
+	if (!error)
+		error = make_key(address2, private, &to);
+	if (error)
+		return error;
+	if (expected && user_read_u32(address, &value))
+		return -EFAULT;
+	if (expected && value != *expected)
+		return -EAGAIN;
+	return requeue(&from, &to, (u32)to_wake, (u32)to_move);
+}
+
+static long futex_wait(u64 address, u32 operation, u32 expected, u64 timeout, u32 bits)
+{
+	bool relative = (operation & FUTEX_COMMAND) == FUTEX_WAIT;
+	struct key key;
+	u64 until;
+	long error = 0;
+
+	if (timeout)
+		error = deadline(timeout, relative, operation & FUTEX_CLOCK_REALTIME, &until);
+	if (!error && !bits)
+		error = -EINVAL;
+	if (!error)
+		error = make_key(address, operation & FUTEX_PRIVATE, &key);
+	return error ? error : wait(address, &key, expected, timeout ? &until : NULL, bits);
+}
+
+static long futex_wake(u64 address, bool private, u32 count, u32 bits)
+{
+	struct key key;
+	long error = bits ? make_key(address, private, &key) : -EINVAL;
+
+	return error ? error : wake(&key, count, bits);
+}
+
+long sys_futex(u64 address, u32 operation, u32 value, u64 timeout, u64 address2, u32 value3)
 {
 	u32 command = operation & FUTEX_COMMAND;
-	bool wait_command = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET;
-	u64 until;
-	long error;
+	bool private = operation & FUTEX_PRIVATE;
 
-	bool requeue_command = command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE;
-
-	if (command != FUTEX_WAKE && command != FUTEX_WAKE_BITSET && !requeue_command && !wait_command)
+	if (operation & FUTEX_CLOCK_REALTIME && command != FUTEX_WAIT_BITSET)
 		return -ENOSYS;
-	if (address % 4 || (requeue_command && address2 % 4))
-		return -EINVAL;
-	if (!user_range(address, 4) || (requeue_command && !user_range(address2, 4)))
-		return -EFAULT;
-	if (requeue_command) /* the timeout's place holds a count */
-		return requeue(address, value, (u32)timeout, command == FUTEX_CMP_REQUEUE, bits);
-	if (command == FUTEX_WAIT || command == FUTEX_WAKE)
-		bits = ~0u;
-	if (!bits)
-		return -EINVAL;
-	if (!wait_command)
-		return wake(address, value, bits);
-	if (timeout) {
-		error = deadline(timeout, command == FUTEX_WAIT, operation & FUTEX_CLOCK_REALTIME, &until);
-		if (error)
-			return error;
+	switch (command) {
+	case FUTEX_WAIT:
+	case FUTEX_WAIT_BITSET:
+		return futex_wait(address, operation, value, timeout, command == FUTEX_WAIT ? ~0u : value3);
+	case FUTEX_WAKE:
+	case FUTEX_WAKE_BITSET:
+		return futex_wake(address, private, value, command == FUTEX_WAKE ? ~0u : value3);
+	case FUTEX_REQUEUE: /* the timeout's place holds a count */
+	case FUTEX_CMP_REQUEUE:
+		return futex_requeue(address, private, (int)value, (int)timeout, address2,
+				     command == FUTEX_CMP_REQUEUE ? &value3 : NULL);
+	default:
+		return -ENOSYS;
 	}
-	return wait(address, value, timeout ? &until : NULL, bits);
 }

@@ -5,6 +5,7 @@
  */
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
 #include "kernel/spinlock.h"
 #include "kernel/string.h"
 
@@ -74,10 +75,13 @@ static void *alloc_large(size_t size)
 
 void *kmalloc(size_t size)
 {
-	u64 flags = spin_lock_irq(&lock);
-	void *object;
 	u32 shift = SMALLEST_SHIFT;
+	void *object;
+	u64 flags;
 
+	if (shortage_now())
+		return NULL;
+	flags = spin_lock_irq(&lock);
 	if (size > 1ul << LARGEST_SHIFT) {
 		object = alloc_large(size);
 	} else {

@@ -106,20 +106,27 @@ static void node_stat(const struct node *node, struct stat *stat)
 	stat->blocks = (s64)ALIGN_UP(node->data.size, 512) / 512;
 }
 
+/* Read once and for all: another thread may move it any time. */
+static u64 position_of(const struct file *file)
+{
+	return __atomic_load_n(&file->position, __ATOMIC_RELAXED);
+}
+
 static long initrd_read(struct file *file, u64 buf, size_t n)
 {
 	const struct node *node = file->object;
+	u64 position = position_of(file);
 	size_t left;
 
 	if (is_directory(node))
 		return -EISDIR;
-	if (file->position >= node->data.size)
+	if (position >= node->data.size)
 		return 0;
-	n = MIN(n, node->data.size - file->position);
-	left = copy_to_user_partial(buf, node->data.bytes + file->position, n);
+	n = MIN(n, node->data.size - position);
+	left = copy_to_user_partial(buf, node->data.bytes + position, n);
 	if (left == n && n)
 		return -EFAULT;
-	file->position += n - left;
+	file->position = position + n - left;
 	return (long)(n - left);
 }
 
@@ -139,7 +146,7 @@ static long initrd_seek(struct file *file, s64 offset, int whence)
 		base = 0;
 		break;
 	case SEEK_CUR:
-		base = (s64)file->position;
+		base = (s64)position_of(file);
 		break;
 	case SEEK_END:
 		base = (s64)node->data.size;
@@ -324,20 +331,21 @@ static long put_entry(u64 buf, size_t room, u64 index, const struct node *node, 
 static long list_directory(struct file *file, u64 buf, size_t size)
 {
 	const struct node *directory = file->object;
+	u64 position = position_of(file);
 	size_t done = 0;
 
-	for (; file->position < nnodes + 2; file->position++) {
+	for (; position < nnodes + 2; file->position = ++position) {
 		const struct node *node = directory;
-		const char *name = file->position ? ".." : ".";
+		const char *name = position ? ".." : ".";
 		long n;
 
-		if (file->position >= 2) {
-			node = &nodes[file->position - 2];
+		if (position >= 2) {
+			node = &nodes[position - 2];
 			name = name_inside(node, directory);
 		}
 		if (!name)
 			continue;
-		n = put_entry(buf + done, size - done, file->position, node, name);
+		n = put_entry(buf + done, size - done, position, node, name);
 		if (n < 0)
 			return n;
 		if (!n)

@@ -154,6 +154,13 @@ static inline void irq_restore(u64 flags)
 		irq_enable();
 }
 
+static inline bool irq_enabled(void)
+{
+	u64 flags;
+	asm volatile("pushfq; popq %0" : "=r"(flags)::"memory");
+	return flags & RFLAGS_IF;
+}
+
 static inline void cpu_relax(void)
 {
 	asm volatile("pause" ::: "memory");

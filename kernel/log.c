@@ -1,6 +1,6 @@
 /*
  * The log: every message goes to COM2, and to the console unless `log=com2` was given. One lock keeps
- * lines whole; panic breaks it. Nothing here allocates or sleeps.
+ * lines whole; the CPU that has the last word takes it for good. Nothing here allocates or sleeps.
  */
 #include "kernel/format.h"
 #include "kernel/log.h"
@@ -10,16 +10,21 @@
 #include "kernel/vga.h"
 
 static struct spinlock lock;
-static bool console_has_log = true, locks_broken;
+static bool console_has_log = true;
+static bool line_cut; /* the last line was interrupted for good */
+
+#define NO_CPU (~0u)
+#define PATIENCE 100000
+static volatile u32 last_speaker = NO_CPU;
 
 static u64 output_lock(void)
 {
-	return locks_broken ? irq_save() : spin_lock_irq(&lock);
+	return last_speaker == this_cpu->id ? irq_save() : spin_lock_irq(&lock);
 }
 
 static void output_unlock(u64 flags)
 {
-	if (locks_broken)
+	if (last_speaker == this_cpu->id)
 		irq_restore(flags);
 	else
 		spin_unlock_irq(&lock, flags);
@@ -54,6 +59,9 @@ void klog(const char *fmt, ...)
 	n = MIN(n, (int)sizeof(line) - 3);
 
 	flags = output_lock();
+	if (line_cut)
+		serial_write(COM2, "\n", 1);
+	line_cut = false;
 	line[n] = '\n';
 	serial_write(COM2, line, (size_t)n + 1);
 	if (console_has_log) {
@@ -69,7 +77,14 @@ void log_leave_console(void)
 	console_has_log = false;
 }
 
-void log_break_locks(void)
+void log_take_over(void)
 {
-	locks_broken = true;
+	if (last_speaker == this_cpu->id)
+		return;
+	line_cut = true;
+	for (u32 i = 0; i < PATIENCE && line_cut; i++) {
+		line_cut = !try_set_bit0(&lock.locked);
+		cpu_relax();
+	}
+	last_speaker = this_cpu->id;
 }

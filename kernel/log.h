@@ -13,7 +13,10 @@ void console_write(const char *text, size_t n);
 /* log=com2: from now on messages leave the console alone. */
 void log_leave_console(void);
 
-/* From now on output takes no lock: for panic. */
-void log_break_locks(void);
+/*
+ * From now on only this CPU has output, and takes no lock for it: before the last words. Whoever is in the middle
+ * of a line may finish it, unless that takes too long, for it may never happen. Interrupts off.
+ */
+void log_take_over(void);
 
 #endif

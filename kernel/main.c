@@ -20,6 +20,7 @@
 #include "kernel/packets.h"
 #include "kernel/panic.h"
 #include "kernel/serial.h"
+#include "kernel/smp.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
@@ -180,6 +181,7 @@ void kmain(u32 magic, u32 info)
 	fault_init();
 	sched_init();
 	process_init();
+	smp_init();
 	tty_init();
 	trace_init();
 	packets_init();

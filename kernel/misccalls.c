@@ -1,7 +1,7 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
-#include "fpu/cpu.h"
 #include "fpu/intonly.h"
 #include "fpu/policy.h"
+#include "kernel/cpu.h"
 #include "kernel/entropy.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -43,7 +43,11 @@ long sys_gettid(void)
 
 long sys_getppid(void)
 {
-	return current->process->parent->pid;
+	u64 flags = spin_lock_irq(&task_lock); /* the parent may end meanwhile, and be freed */
+	int pid = current->process->parent->pid;
+
+	spin_unlock_irq(&task_lock, flags);
+	return pid;
 }
 
 long sys_getuid(void)
@@ -96,9 +100,9 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_SET_GS:
 		if (address >= USER_END)
 			return -EPERM;
-		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
-		/* Without FSGSBASE the switch takes the bases from here. */
+		/* Without FSGSBASE the switch takes the bases from here, so a switch before the MSR is written is right. */
 		*(command == ARCH_SET_FS ? &current->fs_base : &current->gs_base) = address;
+		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
 		return 0;
 	case ARCH_GET_FS:
 	case ARCH_GET_GS:
@@ -206,40 +210,51 @@ static u64 policy_number(void)
 	return fpu_policy == &fpu_lazy ? TARRY_POLICY_LAZY : TARRY_POLICY_DEFERRED;
 }
 
+/* Adds up what each CPU has counted, online or not. */
+static void sum_cpus(struct tarry_stats *stats)
+{
+	for (u32 i = 0; i < ncpus; i++) {
+		const struct cpu *cpu = cpus[i];
+		const struct fpu_counters *fpu = &cpu->fpu.counters;
+
+		stats->cpus += cpu->online;
+		stats->context_switches += cpu->switches;
+		stats->ticks += cpu->ticks;
+		stats->idle_ticks += cpu->idle_ticks;
+		stats->page_faults += cpu->page_faults;
+		stats->syscalls_missing += cpu->syscalls_missing;
+		stats->fpu_saves += fpu->saves;
+		stats->fpu_loads += fpu->loads;
+		stats->fpu_loads_avoided += fpu->loads_avoided;
+		stats->fpu_init_loads += fpu->init_loads;
+		stats->fpu_bytes_saved += fpu->bytes_saved;
+		stats->fpu_bytes_loaded += fpu->bytes_loaded;
+		stats->fpu_sections += fpu->sections;
+		stats->fpu_sections_again += fpu->sections_again;
+		stats->fpu_traps += fpu->traps;
+		stats->model_ticks += fpu->model_ticks;
+		stats->trace_ticks += fpu->trace_ticks;
+	}
+}
+
 long sys_tarry_stats(u64 buf, size_t size)
 {
-	const struct fpu_counters *fpu = &fpu_this_cpu()->counters;
 	struct entropy_counters entropy = entropy_counters();
 	struct tarry_stats stats = {
 		.free_pages = pages_free() + kstack_cached_pages(),
 		.total_pages = pages_total(),
 		.tasks = processes_count(),
-		.context_switches = sched_switches(),
-		.ticks = this_cpu->ticks,
-		.page_faults = this_cpu->page_faults,
-		.syscalls_missing = syscalls_missing(),
 		.heap_pages = heap_pages(),
 		.boot_insns = boot_insns(),
 		.uptime_ns = clock_ns(),
-		.idle_ticks = this_cpu->idle_ticks,
-		.fpu_saves = fpu->saves,
-		.fpu_loads = fpu->loads,
-		.fpu_loads_avoided = fpu->loads_avoided,
-		.fpu_init_loads = fpu->init_loads,
-		.fpu_bytes_saved = fpu->bytes_saved,
-		.fpu_bytes_loaded = fpu->bytes_loaded,
-		.fpu_sections = fpu->sections,
-		.fpu_sections_again = fpu->sections_again,
-		.fpu_traps = fpu->traps,
-		.model_ticks = fpu->model_ticks,
 		.entropy_samples = entropy.samples,
 		.entropy_vector = entropy.vector_mixes,
 		.entropy_scalar = entropy.scalar_mixes,
 		.packets_sealed = packets_sealed(),
-		.trace_ticks = fpu->trace_ticks,
 		.policy = policy_number(),
 		.keep_registers = fpu_intonly_keeps(),
 	};
 
+	sum_cpus(&stats);
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));
 }

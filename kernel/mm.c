@@ -7,6 +7,7 @@
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
+#include "kernel/smp.h"
 #include "kernel/string.h"
 
 #define TABLE_SPAN (512 * PAGE_SIZE)
@@ -54,7 +55,32 @@ struct mm *mm_get(struct mm *mm)
 
 static void free_pages_of(struct mm *mm, const struct vma *vma);
 
-/* The dead address space's tables may still be in CR3 (of a kernel thread's CPU): leave them first. */
+/* Runs on this CPU and on the others in the mask. */
+static void on_cpus_of(struct mm *mm, void (*fn)(void *arg), void *arg)
+{
+	u64 flags, others;
+
+	preempt_disable();
+	flags = irq_save();
+	fn(arg);
+	irq_restore(flags);
+	/* After the change of the tables: a CPU that takes them on later sees the change, the others are in the mask. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	others = mm->cpu_mask & ~BIT(this_cpu->id);
+	if (unlikely(others))
+		smp_call(others, fn, arg);
+	preempt_enable();
+}
+
+static void leave(void *arg)
+{
+	struct mm *mm = arg;
+
+	if (this_cpu->mm == mm)
+		mm_switch(&kernel_mm);
+}
+
+/* The dead address space's tables may still be in the CR3 of CPUs that borrow it: these leave it first. */
 void mm_put(struct mm *mm)
 {
 	struct vma *vma, *next_vma;
@@ -62,12 +88,7 @@ void mm_put(struct mm *mm)
 
 	if (__atomic_sub_fetch(&mm->users, 1, __ATOMIC_ACQ_REL))
 		return;
-	preempt_disable();
-	if (this_cpu->mm == mm) {
-		this_cpu->mm = NULL;
-		write_cr3(virt_to_phys(kernel_pml4));
-	}
-	preempt_enable();
+	on_cpus_of(mm, leave, mm);
 	list_for_each_safe(vma, next_vma, &mm->vmas, link) {
 		free_pages_of(mm, vma);
 		vma_free(vma);
@@ -108,16 +129,35 @@ u64 *mm_pte(struct mm *mm, u64 va)
 			va = ALIGN_DOWN(va, TABLE_SPAN) + TABLE_SPAN - PAGE_SIZE;                  \
 		else if (*(pte = &table_[va >> PAGE_SHIFT & 511]))
 
-static void flush(struct mm *mm, u64 start, u64 end)
+struct flush {
+	struct mm *mm;
+	u64 start, end;
+};
+
+static void flush_here(void *arg)
 {
-	if (this_cpu->mm != mm)
+	const struct flush *flush = arg;
+
+	if (this_cpu->mm != flush->mm)
 		return;
-	if (end - start > FLUSH_ALL_ABOVE) {
-		write_cr3(mm->cr3);
+	if (flush->end - flush->start > FLUSH_ALL_ABOVE) {
+		write_cr3(flush->mm->cr3);
 		return;
 	}
-	for (; start < end; start += PAGE_SIZE)
-		invlpg(start);
+	for (u64 va = flush->start; va < flush->end; va += PAGE_SIZE)
+		invlpg(va);
+}
+
+static void flush(struct mm *mm, u64 start, u64 end)
+{
+	struct flush flush = { mm, start, end };
+
+	on_cpus_of(mm, flush_here, &flush);
+}
+
+void mm_flush_page(struct mm *mm, u64 address)
+{
+	flush(mm, address, address + PAGE_SIZE);
 }
 
 static void free_pages_of(struct mm *mm, const struct vma *vma)

@@ -55,6 +55,7 @@ struct vma {
 struct mm {
 	u64 *pml4;
 	u64 cr3;
+	volatile u64 cpu_mask; /* CPUs whose CR3 holds it: the user's own, or borrowed by a task without memory */
 	u32 users;
 	struct mutex lock;   /* covers all below and the page tables' user half */
 	struct list vmas;    /* by address */
@@ -64,6 +65,9 @@ struct mm {
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
+/* The kernel half alone: what a CPU holds that has nothing else to hold. */
+extern struct mm kernel_mm;
+
 /* An empty address space, or NULL. The caller holds the only reference. */
 struct mm *mm_create(void);
 struct mm *mm_get(struct mm *mm);
@@ -72,14 +76,26 @@ void mm_put(struct mm *mm);
 /* A copy for fork; private pages of both become copy-on-write. NULL when memory is out. */
 struct mm *mm_fork(struct mm *mm);
 
-/* Loads its page tables, if the CPU has not got them. Preemption off. */
+/*
+ * Loads its page tables, if the CPU has not got them. Interrupts off. The CPU is in the mask from before its first
+ * look at the tables, and until it has left them; clearing its bit is the last it does to the old ones.
+ */
 static inline void mm_switch(struct mm *mm)
 {
-	if (this_cpu->mm == mm)
+	struct mm *old = this_cpu->mm;
+	u64 id;
+
+	if (old == mm)
 		return;
+	id = this_cpu->id;
+	asm volatile("lock btsq %1, %0" : "+m"(mm->cpu_mask) : "r"(id) : "memory");
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
+	asm volatile("lock btrq %1, %0" : "+m"(old->cpu_mask) : "r"(id) : "memory");
 }
+
+/* No CPU knows the page at address any more. Interrupts on, no spin lock held. */
+void mm_flush_page(struct mm *mm, u64 address);
 
 /*
  * Adds an area. start and end are page-aligned and inside user space; what is there goes away. file or NULL

@@ -2,6 +2,7 @@
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
+#include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "sched/task.h"
 
@@ -12,6 +13,7 @@ void offsets(void)
 {
 	OUT(KERNEL_BASE, KERNEL_BASE);
 	OUT(DIRECT_MAP_SLOT, DIRECT_MAP_SLOT);
+	OUT(TRAMPOLINE, TRAMPOLINE);
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
 	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
 	OUT(CPU_DEAD, offsetof(struct cpu, dead));

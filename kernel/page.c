@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/shortage.h"
 #include "kernel/spinlock.h"
 #include "kernel/string.h"
 
@@ -106,9 +107,13 @@ void page_init(void)
 
 struct page *page_alloc_order(u32 order)
 {
-	u64 flags = spin_lock_irq(&lock), index = buddy_alloc(&buddy, order);
 	struct page *page = NULL;
+	u64 flags, index;
 
+	if (shortage_now())
+		return NULL;
+	flags = spin_lock_irq(&lock);
+	index = buddy_alloc(&buddy, order);
 	if (index != ~0ul) {
 		page = &buddy.pages[index];
 		page->refcount = 1;

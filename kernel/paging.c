@@ -5,6 +5,7 @@
  */
 #include "kernel/insn.h"
 #include "kernel/memory.h"
+#include "kernel/mm.h"
 #include "kernel/panic.h"
 #include "kernel/string.h"
 
@@ -13,6 +14,7 @@
 extern char text_start[], text_end[], rodata_end[], kernel_end[], kernel_phys_start[];
 
 u64 *kernel_pml4;
+struct mm kernel_mm;
 static u64 next_device = DEVICE_MAPPINGS;
 
 static u64 *alloc_kernel_table(void *arg)
@@ -94,7 +96,9 @@ void paging_init(void)
 	map_image(text_end, rodata_end, PTE_NX);
 	map_image(rodata_end, kernel_end, PTE_WRITE | PTE_NX);
 	kstack_init();
-	write_cr3(virt_to_phys(kernel_pml4));
+	kernel_mm.pml4 = kernel_pml4;
+	kernel_mm.cr3 = virt_to_phys(kernel_pml4);
+	write_cr3(kernel_mm.cr3);
 }
 
 volatile void *map_device(u64 pa, u64 size)

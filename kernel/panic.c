@@ -1,7 +1,7 @@
 /*
- * Panic: the last words of the kernel. Prints what happened, the registers, and a backtrace by frame
- * pointers with symbol names; then ends the machine. Must work with any lock held and any memory broken,
- * so it takes no lock, allocates nothing, and reads the stack only where it is mapped.
+ * Panic: the last words of the kernel. Stops the other CPUs, prints what happened, the registers, and a
+ * backtrace by frame pointers with symbol names; then ends the machine. Must work with any lock held and any
+ * memory broken, so it takes no lock, allocates nothing, and reads the stack only where it is mapped.
  */
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
@@ -10,6 +10,7 @@
 #include "kernel/memory.h"
 #include "kernel/panic.h"
 #include "kernel/serial.h"
+#include "kernel/smp.h"
 #include "kernel/string.h"
 #include "sched/task.h"
 
@@ -99,12 +100,26 @@ void log_regs(const struct regs *r)
 	     read_cr4());
 }
 
+/* One CPU ends the machine. Another one that wants to as well waits to be stopped. */
+static void have_the_last_word(void)
+{
+	static u32 speaker; /* id + 1 */
+	u32 nobody = 0, self = this_cpu->id + 1;
+
+	irq_disable();
+	if (!__atomic_compare_exchange_n(&speaker, &nobody, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+	    speaker != self)
+		for (;;)
+			asm volatile("hlt");
+	log_take_over();
+	smp_stop_others();
+}
+
 static void begin_panic(const char *fmt, va_list args)
 {
 	char text[200];
 
-	irq_disable();
-	log_break_locks();
+	have_the_last_word();
 	format_text_va(text, sizeof(text), fmt, args);
 	klog("panic: %s", text);
 	if (current)
@@ -139,7 +154,6 @@ void panic_regs(const struct regs *regs, const char *fmt, ...)
  */
 static void end_machine(u32 value)
 {
-	irq_disable();
 	serial_drain();
 	outl(0xf4, value);
 	for (const char *c = "Shutdown"; *c; c++)
@@ -150,6 +164,7 @@ static void end_machine(u32 value)
 
 void power_off(int status)
 {
+	have_the_last_word();
 	klog("power-off: status %d", status);
 	end_machine(0x10);
 	__builtin_unreachable();

@@ -5,7 +5,7 @@
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
-#include "sched/task.h"
+#include "sched/process.h"
 
 #define AT_FDCWD (-100)
 #define AT_EMPTY_PATH 0x1000
@@ -19,7 +19,7 @@ static long start_directory(char *directory, int dirfd)
 	const char *name;
 
 	if (dirfd == AT_FDCWD) {
-		copy_string(directory, current->process->cwd, PATH_MAX);
+		process_get_cwd(current->process, directory);
 		return 0;
 	}
 	file = file_get(dirfd);
@@ -123,16 +123,20 @@ long sys_chdir(u64 user_path)
 		return error;
 	if ((stat.mode & S_IFMT) != S_IFDIR)
 		return -ENOTDIR;
-	memcpy(current->process->cwd, path, sizeof(path));
+	process_set_cwd(current->process, path);
 	return 0;
 }
 
 /* Returns the length with the NUL, as Linux's system call does. */
 long sys_getcwd(u64 buf, size_t size)
 {
-	const char *cwd = current->process->cwd[0] ? current->process->cwd : "/";
-	size_t n = strlen(cwd) + 1;
+	char cwd[PATH_MAX];
+	size_t n;
 
+	process_get_cwd(current->process, cwd);
+	if (!cwd[0])
+		copy_string(cwd, "/", sizeof(cwd));
+	n = strlen(cwd) + 1;
 	if (n > size)
 		return -ERANGE;
 	return copy_to_user(buf, cwd, n) ? -EFAULT : (long)n;

@@ -1,5 +1,6 @@
 /* The time of day at boot, from the PC's real-time clock (CMOS registers 0 to 9, BCD or binary, UTC assumed). */
 #include "kernel/insn.h"
+#include "kernel/spinlock.h"
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 
@@ -34,15 +35,18 @@ static u64 days(u32 year, u32 month, u32 day)
 
 u64 realtime_offset(void)
 {
-	static u64 offset;
+	static struct spinlock lock; /* index and data register belong together */
+	static volatile u64 offset;
 	u64 seconds;
 
 	if (offset)
 		return offset;
+	spin_lock(&lock);
 	while (read_cmos(RTC_A) & RTC_A_UPDATING)
 		cpu_relax();
 	seconds = days(2000 + read_field(RTC_YEAR), read_field(RTC_MONTH), read_field(RTC_DAY)) * 86400 +
 		  read_field(RTC_HOURS) * 3600 + read_field(RTC_MINUTES) * 60 + read_field(RTC_SECONDS);
 	offset = seconds * NSEC_PER_SEC - clock_ns();
+	spin_unlock(&lock);
 	return offset;
 }

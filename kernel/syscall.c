@@ -33,19 +33,13 @@ const syscall_fn own_syscall_table[OWN_CALLS + 1] = {
 #pragma GCC diagnostic pop
 
 static bool logged[LINUX_CALLS], logged_beyond[LINUX_CALLS];
-static u64 missing;
-
-u64 syscalls_missing(void)
-{
-	return missing;
-}
 
 static __attribute__((noinline)) long log_missing(u64 number, bool *once)
 {
 	if (!*once)
 		klog("system call %ld is not implemented (%s[%d])", (long)number, current->name, current->tid);
 	*once = true;
-	missing++;
+	this_cpu_count(syscalls_missing);
 	return -ENOSYS;
 }
 
@@ -56,7 +50,7 @@ long sys_missing(void)
 
 	if (unlikely(!logged[number]))
 		return log_missing(number, &logged[number]);
-	missing++;
+	this_cpu_count(syscalls_missing);
 	return -ENOSYS;
 }
 
@@ -67,6 +61,6 @@ long sys_missing_beyond(void)
 
 	if (unlikely(!logged_beyond[number % LINUX_CALLS]))
 		return log_missing(number, &logged_beyond[number % LINUX_CALLS]);
-	missing++;
+	this_cpu_count(syscalls_missing);
 	return -ENOSYS;
 }

@@ -21,9 +21,6 @@ u64 timespec_ns(const struct timespec *ts);
 /* What to add to clock_ns for the time of day. */
 u64 realtime_offset(void);
 
-/* Calls answered with ENOSYS so far. */
-u64 syscalls_missing(void);
-
 /* TSC from the kernel's first instruction to the first user instruction; noted once. */
 void boot_finished(void);
 u64 boot_insns(void);

@@ -119,7 +119,8 @@ void timer_interrupt(void)
 	if (current == this_cpu->idle)
 		this_cpu->idle_ticks++;
 	entropy_mix_irq(rdtsc());
-	expire_timers(clock_ns());
+	if (!this_cpu->id) /* one CPU that looks is enough */
+		expire_timers(clock_ns());
 	sched_tick();
 }
 
@@ -131,7 +132,7 @@ long sleep_until(u64 when)
 	timer_add(&timer, when, current);
 	for (;;) {
 		task_will_sleep();
-		if (clock_ns() >= when)
+		if (clock_ns() >= when || timer_expired(&timer)) /* by another CPU's clock, if ours is behind */
 			break;
 		if (current->flags & TASK_KILLED) {
 			result = -EINTR;

@@ -33,6 +33,11 @@ struct timer {
 /* At when, wakes the task (unless cancelled first). Cancelling an expired timer does nothing. */
 void timer_add(struct timer *timer, u64 when, struct task *task);
 void timer_cancel(struct timer *timer);
+/* True once the task has been woken. */
+static inline bool timer_expired(const struct timer *timer)
+{
+	return list_empty(&timer->link);
+}
 
 /* Sleeps until clock_ns() >= when. 0, or -EINTR if the task is being killed. */
 long sleep_until(u64 when);

@@ -1,8 +1,10 @@
 /*
  * A ring of records for each CPU, filled by fpu/ with interrupts off and emptied by a kernel thread into COM4, one
- * JSON object a line. A record carries all that it changed; every SNAPSHOT_EVERY records a snapshot of all CPUs and
- * contexts goes into the ring, so that a reader can start there. When the ring is full the newest record is lost and
- * counted, and the count comes out with the next one. Nothing here changes what it shows.
+ * JSON object a line. All records together are numbered, and come out in that order. A record carries all that it
+ * changed; every SNAPSHOT_EVERY records a snapshot of all CPUs and contexts goes into the ring, so that a reader can
+ * start there. Other CPUs go on meanwhile: what they do is in records of their own, in between or behind. When a
+ * ring is full its CPU's newest record is lost and counted, and the count comes out with that CPU's next one.
+ * Nothing here changes what it shows.
  */
 #include "fpu/cpu.h"
 #include "fpu/image.h"
@@ -22,6 +24,7 @@
 #include "sched/wait.h"
 
 #define RING_RECORDS 8192
+#define ALL_RECORDS (4 * RING_RECORDS) /* shared out where there are more CPUs than that */
 #define SNAPSHOT_EVERY 1000
 #define LINE_SIZE 512
 
@@ -36,36 +39,52 @@ struct record {
 	u64 sequence, time, context, owner, moved, xstate_bv, xcomp_bv;
 };
 
-static struct record *ring;
-static u64 head, tail, sequence, next_snapshot;
-static u32 lost;
-bool fpu_tracing;
-
 /*
  * The owner by a number that outlives it: a context's id, 0 nobody, -1 kernel, -2 initial image. The pointer in
  * fpu_cpu may name a dead context and is never followed.
  */
-static u64 owner_id;
+static struct ring {
+	struct record *records;
+	u64 head;  /* records finished, by its CPU */
+	u64 tail;  /* records taken out, by the drain */
+	u32 lost;
+	u64 owner; /* of its CPU's registers */
+} rings[MAX_CPUS];
+
+static u32 ring_size;
+static u64 sequence;	  /* the next record's number */
+static u64 next_snapshot; /* the number at which one is due */
+bool fpu_tracing;
 
 static void note_owner(const struct fpu_cpu *cpu)
 {
-	owner_id = cpu->owner == fpu_kernel_owner ? ~0ul : cpu->owner == fpu_init_owner ? ~1ul : 0;
+	rings[cpu->id].owner = cpu->owner == fpu_kernel_owner ? ~0ul : cpu->owner == fpu_init_owner ? ~1ul : 0;
 }
 
+/* A record in the CPU's ring, to be filled and finished with publish; NULL if there is no room. */
 static struct record *next_record(const struct fpu_cpu *cpu, enum kind kind)
 {
-	struct record *r = &ring[head % RING_RECORDS];
+	struct ring *ring = &rings[cpu->id];
+	struct record *r = &ring->records[ring->head % ring_size];
 
-	if (head - tail == RING_RECORDS) {
-		lost++;
+	if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == ring_size) {
+		ring->lost++;
 		return NULL;
 	}
-	*r = (struct record){ .kind = (u8)kind, .sequence = sequence++, .time = clock_ns(), .lost = lost };
-	r->owner = owner_id;
+	*r = (struct record){ .kind = (u8)kind, .lost = ring->lost };
+	r->sequence = __atomic_fetch_add(&sequence, 1, __ATOMIC_SEQ_CST);
+	r->time = clock_ns();
+	r->owner = ring->owner;
 	r->step.cpu = cpu->id;
-	lost = 0;
-	head++;
+	ring->lost = 0;
 	return r;
+}
+
+static void publish(const struct fpu_cpu *cpu)
+{
+	struct ring *ring = &rings[cpu->id];
+
+	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
 
 static void fill_context(struct record *r, const struct fpu_context *context)
@@ -89,15 +108,36 @@ static void snapshot_context(struct task *task, void *arg)
 	fill_context(r, task->fpu.active);
 	r->tid = task->tid;
 	r->need_load = task->flags & TASK_NEED_FPU_LOAD;
+	publish(cpu);
+}
+
+/* Into the ring of the CPU that runs: a CPU that is described. */
+static bool snapshot_cpu(const struct fpu_cpu *cpu, u32 described)
+{
+	struct record *r = next_record(cpu, SNAPSHOT_CPU);
+
+	if (!r)
+		return false;
+	r->step.cpu = (u8)described;
+	r->owner = __atomic_load_n(&rings[described].owner, __ATOMIC_RELAXED);
+	publish(cpu);
+	return true;
 }
 
 static void snapshot(const struct fpu_cpu *cpu)
 {
+	struct cpu *other;
+	u64 start;
+
 	if (!try_set_bit0(&task_lock.locked)) /* somebody on the way is changing the table: next time */
 		return;
-	if (next_record(cpu, SNAPSHOT_CPU))
-		next_snapshot = sequence - 1 + SNAPSHOT_EVERY;
-	tasks_for_each(snapshot_context, (void *)cpu);
+	start = sequence;
+	if (start >= next_snapshot) { /* else another CPU has just done it */
+		for_each_online_cpu(other)
+			if (snapshot_cpu(cpu, other->id))
+				next_snapshot = start + SNAPSHOT_EVERY;
+		tasks_for_each(snapshot_context, (void *)cpu);
+	}
 	spin_release(&task_lock);
 }
 
@@ -107,7 +147,7 @@ static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cp
 	struct record *r;
 
 	if (cpu->owner == context)
-		owner_id = context->id;
+		rings[cpu->id].owner = context->id;
 	if (sequence >= next_snapshot)
 		snapshot(cpu);
 	r = next_record(cpu, TRANSITION);
@@ -118,6 +158,7 @@ static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cp
 	r->tid = current->tid;
 	r->need_load = current->flags & TASK_NEED_FPU_LOAD;
 	r->moved = moved;
+	publish(cpu);
 }
 
 static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
@@ -128,34 +169,36 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 	if (sequence >= next_snapshot)
 		snapshot(cpu);
 	r = next_record(cpu, OWNER);
-	if (r)
-		r->tid = current->tid;
+	if (!r)
+		return;
+	r->tid = current->tid;
+	publish(cpu);
 }
 
 /*
- * The two places that fpu/ calls, and debuggers stop at. What the trace costs is counted apart; the recording is a
- * call of its own so that little of it happens outside the count. Interrupts off, for a kernel section may begin with
- * interrupts on.
+ * The two places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts
+ * on. What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside
+ * the count.
  */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
 {
-	u64 flags = irq_save();
 	u32 start = (u32)rdtsc();
+	u64 flags = irq_save();
 
 	record_transition(cpu, context, step, moved);
-	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 	irq_restore(flags);
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
 
 __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 {
-	u64 flags = irq_save();
 	u32 start = (u32)rdtsc();
+	u64 flags = irq_save();
 
 	record_owner(cpu);
-	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 	irq_restore(flags);
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
 
 static int print_owner(char *line, size_t size, u64 owner)
@@ -202,13 +245,30 @@ static void write_record(const struct record *r)
 }
 
 static struct mutex drain_lock;
+static u64 drained; /* records written so far, so the next one's number */
+
+/* The ring whose oldest record has that number; NULL if no CPU has finished it yet. */
+static struct ring *ring_of(u64 number)
+{
+	for (u32 i = 0; i < ncpus; i++) {
+		struct ring *ring = &rings[i];
+
+		if (ring->tail != __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) &&
+		    ring->records[ring->tail % ring_size].sequence == number)
+			return ring;
+	}
+	return NULL;
+}
 
 static void drain(void)
 {
+	struct ring *ring;
+
 	mutex_lock(&drain_lock);
-	while (tail != head) {
-		write_record(&ring[tail % RING_RECORDS]);
-		tail++;
+	while ((ring = ring_of(drained))) {
+		write_record(&ring->records[ring->tail % ring_size]);
+		__atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
+		drained++;
 	}
 	mutex_unlock(&drain_lock);
 }
@@ -225,25 +285,38 @@ void trace_init(void)
 {
 	if (!boot_flag("trace"))
 		return;
-	ring = kmalloc(RING_RECORDS * sizeof(*ring));
-	if (!ring || !kthread_create("trace", trace_thread, NULL))
-		panic("no memory for the trace");
+	ring_size = MIN(RING_RECORDS, ALL_RECORDS / ncpus);
+	for (u32 i = 0; i < ncpus; i++)
+		if (!(rings[i].records = kmalloc(ring_size * sizeof(struct record))))
+			panic("no memory for the trace");
 	mutex_init(&drain_lock);
+	if (!kthread_create("trace", trace_thread, NULL))
+		panic("no memory for the trace");
+	for (u32 i = 0; i < ncpus; i++)
+		note_owner(&cpus[i]->fpu);
+	snapshot(fpu_this_cpu());
 	fpu_tracing = true;
+}
+
+static void log_counters(const struct fpu_cpu *cpu, bool last)
+{
+	const struct fpu_counters *c = &cpu->counters;
+
+	klog("stats: {\"cpu\":%d,\"saves\":%lu,\"loads\":%lu,\"loads_avoided\":%lu,\"init_loads\":%lu,", cpu->id, c->saves,
+	     c->loads, c->loads_avoided, c->init_loads);
+	klog("stats: \"bytes_saved\":%lu,\"bytes_loaded\":%lu,\"sections\":%lu,\"sections_again\":%lu,\"traps\":%lu}%s",
+	     c->bytes_saved, c->bytes_loaded, c->sections, c->sections_again, c->traps, last ? "]}" : ",");
 }
 
 void trace_finish(void)
 {
-	const struct fpu_cpu *cpu = fpu_this_cpu();
-	const struct fpu_counters *c = &cpu->counters;
-
 	fpu_tracing = false;
-	drain();
+	while (drained != __atomic_load_n(&sequence, __ATOMIC_ACQUIRE)) /* another CPU may have one half done */
+		drain();
 	if (!boot_flag("stats"))
 		return;
-	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[{\"cpu\":%d,\"saves\":%lu,\"loads\":%lu,",
-	     fpu_policy->name, fpu_config.native ? "native" : "soft", cpu->id, c->saves, c->loads);
-	klog("stats: \"loads_avoided\":%lu,\"init_loads\":%lu,\"bytes_saved\":%lu,\"bytes_loaded\":%lu,",
-	     c->loads_avoided, c->init_loads, c->bytes_saved, c->bytes_loaded);
-	klog("stats: \"sections\":%lu,\"sections_again\":%lu,\"traps\":%lu}]}", c->sections, c->sections_again, c->traps);
+	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy->name,
+	     fpu_config.native ? "native" : "soft");
+	for (u32 i = 0; i < ncpus; i++)
+		log_counters(&cpus[i]->fpu, i + 1 == ncpus);
 }

@@ -11,6 +11,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/smp.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
 #include "kernel/tty.h"
@@ -123,6 +124,7 @@ static void kernel_exception(u64 vector, struct regs *regs)
 	u64 fixup = extable_fixup(regs->rip);
 
 	if (vector == EXC_NMI) {
+		smp_nmi();
 		klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
@@ -148,6 +150,13 @@ static void interrupt(u64 vector, struct regs *regs)
 	case VECTOR_COM1:
 		tty_interrupt();
 		apic_end_of_interrupt();
+		break;
+	case VECTOR_RESCHEDULE:
+		apic_end_of_interrupt();
+		break;
+	case VECTOR_CALL:
+		apic_end_of_interrupt();
+		smp_run_calls();
 		break;
 	case VECTOR_SPURIOUS:
 		break;

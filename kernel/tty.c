@@ -51,6 +51,7 @@ struct winsize {
 
 static enum { MODE_TTY, MODE_PIPE, MODE_NULL } mode;
 static bool stderr_separate;
+static struct spinlock stderr_lock; /* one writer at a time in its UART's queue */
 static struct termios termios = {
 	.iflag = ICRNL, .oflag = OPOST | ONLCR, .cflag = 0xbf, .lflag = ISIG | ICANON | ECHO,
 	.cc = { [VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [6] = 1 },
@@ -225,12 +226,15 @@ static void put_translated(const char *text, size_t n)
 
 static void put(const struct file *file, const char *text, size_t n)
 {
-	if (file->object && stderr_separate)
+	if (file->object && stderr_separate) {
+		spin_lock(&stderr_lock);
 		serial_write(COM3, text, n);
-	else if (mode == MODE_TTY && (termios.oflag & (OPOST | ONLCR)) == (OPOST | ONLCR))
+		spin_unlock(&stderr_lock);
+	} else if (mode == MODE_TTY && (termios.oflag & (OPOST | ONLCR)) == (OPOST | ONLCR)) {
 		put_translated(text, n);
-	else
+	} else {
 		console_write(text, n);
+	}
 }
 
 static long tty_write(struct file *file, u64 buf, size_t n)
@@ -264,6 +268,25 @@ static long set_termios(u64 arg)
 	return 0;
 }
 
+static long get_termios(u64 arg)
+{
+	u64 flags = spin_lock_irq(&lock);
+	struct termios copy = termios;
+
+	spin_unlock_irq(&lock, flags);
+	return copy_to_user(arg, &copy, sizeof(copy));
+}
+
+static long set_foreground(u64 arg)
+{
+	int pgid;
+
+	if (copy_from_user(&pgid, arg, sizeof(pgid)))
+		return -EFAULT;
+	foreground = pgid;
+	return 0;
+}
+
 static long tty_ioctl(struct file *file, u64 request, u64 arg)
 {
 	static const struct winsize size = { .rows = 25, .columns = 80 };
@@ -271,7 +294,7 @@ static long tty_ioctl(struct file *file, u64 request, u64 arg)
 	(void)file;
 	switch (request) {
 	case TCGETS:
-		return copy_to_user(arg, &termios, sizeof(termios));
+		return get_termios(arg);
 	case TCSETS ... TCSETSF:
 		return set_termios(arg);
 	case TCSBRK:
@@ -281,7 +304,7 @@ static long tty_ioctl(struct file *file, u64 request, u64 arg)
 	case TIOCGPGRP:
 		return copy_to_user(arg, &foreground, sizeof(foreground));
 	case TIOCSPGRP:
-		return copy_from_user(&foreground, arg, sizeof(foreground));
+		return set_foreground(arg);
 	default:
 		return -ENOTTY;
 	}

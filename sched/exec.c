@@ -7,12 +7,14 @@
 #include "kernel/elf.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
+#include "kernel/futex.h"
 #include "kernel/initrd.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
 #include "kernel/random.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
+#include "kernel/traps.h"
 #include "kernel/uaccess.h"
 #include "sched/exec.h"
 #include "sched/process.h"
@@ -92,16 +94,40 @@ static long load(struct mm *mm, const struct file_data *file, const struct elf_i
 	return 0;
 }
 
-/* Writes one quadword after the other into the new stack. */
+/* Writes into an address space that nobody uses yet, page by page, through the kernel's mapping of all memory. */
 struct stack_writer {
+	struct mm *mm;
 	u64 at;
+	char *page; /* the one that at is in, once something was written there */
 	bool failed;
 };
 
+static char *page_for_writing(struct mm *mm, u64 address)
+{
+	return mm_fault(mm, address, PF_WRITE) ? NULL :
+	       page_address(phys_to_page(*mm_pte(mm, address) & PTE_ADDRESS));
+}
+
+static void write(struct stack_writer *w, const void *from, size_t n)
+{
+	while (n && !w->failed) {
+		size_t offset = w->at % PAGE_SIZE, piece = MIN(n, PAGE_SIZE - offset);
+
+		if (!w->page || !offset)
+			w->page = page_for_writing(w->mm, w->at);
+		w->failed = !w->page;
+		if (w->failed)
+			return;
+		memcpy(w->page + offset, from, piece);
+		w->at += piece;
+		from = (const char *)from + piece;
+		n -= piece;
+	}
+}
+
 static void push(struct stack_writer *w, u64 value)
 {
-	w->failed |= copy_to_user(w->at, &value, sizeof(value)) != 0;
-	w->at += sizeof(value);
+	write(w, &value, sizeof(value));
 }
 
 static void push_pair(struct stack_writer *w, enum auxv type, u64 value)
@@ -148,24 +174,26 @@ static void push_auxv(struct stack_writer *w, const struct elf_image *image, u64
 
 #define AUXV_PAIRS 17
 
-/* Fills the stack of the address space in use; returns the stack pointer, or 0. */
-static u64 build_stack(const char *path, const struct exec_args *args, const struct elf_image *image, u64 base)
+/* Fills the stack of an address space; returns the stack pointer, or 0 when memory is out. */
+static u64 build_stack(struct mm *mm, const char *path, const struct exec_args *args, const struct elf_image *image, u64 base)
 {
 	u64 execfn = STACK_TOP - 8 - (strlen(path) + 1);
 	u64 strings = execfn - args->used, random = ALIGN_DOWN(strings, 16) - 16;
 	u64 words = 1 + args->argc + 1 + args->envc + 1 + 2 * AUXV_PAIRS;
 	u64 rsp = ALIGN_DOWN(random - words * 8, 16), bytes[2] = { random_u64(), random_u64() }, address = strings;
-	struct stack_writer w = { rsp, false };
+	struct stack_writer w = { mm, rsp, NULL, false }, text = { mm, random, NULL, false };
 	const char *string = args->strings;
 
-	if (copy_to_user(execfn, path, strlen(path) + 1) || copy_to_user(strings, args->strings, args->used) ||
-	    copy_to_user(random, bytes, sizeof(bytes)))
-		return 0;
+	write(&text, bytes, sizeof(bytes));
+	text.at = strings;
+	text.page = NULL;
+	write(&text, args->strings, args->used);
+	write(&text, path, strlen(path) + 1);
 	push(&w, args->argc);
 	push_strings(&w, &string, &address, args->argc);
 	push_strings(&w, &string, &address, args->envc);
 	push_auxv(&w, image, base, random, execfn);
-	return w.failed ? 0 : rsp;
+	return w.failed || text.failed ? 0 : rsp;
 }
 
 /* Ends the process's other threads and waits until they are gone. -EAGAIN if another exec or an exit was first. */
@@ -203,11 +231,11 @@ static void take_over_pid(struct task *task, struct process *process)
 static void use_address_space(struct task *task, struct mm *mm)
 {
 	struct mm *old = task->process->mm;
+	u64 flags = irq_save();
 
-	preempt_disable();
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
-	preempt_enable();
+	irq_restore(flags);
 	if (old)
 		mm_put(old);
 }
@@ -228,6 +256,7 @@ static void reset_registers(struct task *task, u64 rip, u64 rsp)
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	task->selectors = 0;
+	task->fs_base = task->gs_base = 0; /* without FSGSBASE the next switch takes them from here */
 	task->own_flags |= TASK_FRAME_CHANGED;
 	irq_restore(flags);
 }
@@ -259,17 +288,20 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	if (!mm)
 		return -ENOMEM;
 	error = load(mm, file, &image, base);
+	rsp = error ? 0 : build_stack(mm, path, args, &image, base);
+	if (!error && !rsp)
+		error = -ENOMEM;
 	if (!error)
 		error = become_single_threaded(task->process);
 	if (error) {
 		mm_put(mm);
 		return error;
 	}
+	robust_list_exit();
 	use_address_space(task, mm);
 	take_over_pid(task, task->process);
 	task->process->exec = false;
-	rsp = fpu_exec(&task->fpu, image.integer_only) ? build_stack(path, args, &image, base) : 0;
-	if (!rsp)
+	if (!fpu_exec(&task->fpu, image.integer_only))
 		signal_force(SIGKILL);
 	files_exec(task->process->files);
 	task->clear_child_tid = 0;
@@ -293,11 +325,12 @@ long exec_program(const char *path, struct exec_args *args)
 long sys_execve(u64 user_path, u64 argv, u64 envp)
 {
 	struct exec_args args;
-	char path[PATH_MAX], raw[PATH_MAX];
+	char path[PATH_MAX], raw[PATH_MAX], directory[PATH_MAX];
 	long error = string_from_user(raw, user_path, sizeof(raw));
 
+	process_get_cwd(current->process, directory);
 	if (error >= 0)
-		error = path_normalise(path, current->process->cwd, raw);
+		error = path_normalise(path, directory, raw);
 	if (!error)
 		error = exec_args_init(&args);
 	if (error)

@@ -49,12 +49,16 @@ static void reparent_children(struct process *process)
 	}
 }
 
-/* Takes the task out of its process; true if it was the last one. */
+/*
+ * Takes the task out of its process; true if it was the last one. Else the process, and with it the address space, may
+ * go away any time from here on: the task must not bring it back to a CPU.
+ */
 static bool leave_process(struct task *task, struct process *process)
 {
 	u64 flags = spin_lock_irq(&task_lock);
 	bool last;
 
+	task->mm = NULL;
 	task_unregister(task);
 	list_del(&task->sibling);
 	last = !--process->nthreads;
@@ -83,15 +87,13 @@ static void exit_task(void)
 	struct process *process = task->process;
 	struct mm *mm = task->mm;
 
+	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);
 	if (!leave_process(task, process)) {
-		/* The process, and with it the address space, may go away any time from here on. */
-		task->mm = NULL;
 		task->process = NULL;
 		sched_die();
 	}
-	task->mm = NULL;
 	process->mm = NULL;
 	if (mm) /* the first program's process has none until its exec */
 		mm_put(mm);
@@ -129,9 +131,11 @@ long sys_exit_group(int code)
 long sys_exit(int code)
 {
 	struct process *process = current->process;
+	u64 flags = spin_lock_irq(&task_lock);
 
 	if (!process->killed && (current->tid == process->pid || process->nthreads == 1))
 		process->exit_status = (code & 0xff) << 8;
+	spin_unlock_irq(&task_lock, flags);
 	exit_task();
 }
 

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/insn.h"
+#include "kernel/log.h"
 #include "kernel/mm.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
@@ -20,10 +21,25 @@
 	 CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
 	 CLONE_DETACHED | CLONE_CHILD_SETTID)
 
+/* Programs may have as many tasks as leave this many for the kernel's own threads. */
+#define KERNEL_TASKS 32
+
+/* One line in the log for each flag. */
+static void log_unsupported(u64 flags)
+{
+	static u64 told;
+
+	if (flags & ~told)
+		klog("clone: flags %lx are not supported (%s[%d])", flags & ~told, current->name, current->tid);
+	told |= flags;
+}
+
 static bool flags_valid(u64 flags)
 {
-	if (flags & ~(u64)SUPPORTED)
+	if (flags & ~(u64)SUPPORTED) {
+		log_unsupported(flags & ~(u64)SUPPORTED);
 		return false;
+	}
 	if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND))
 		return false;
 	return !(flags & CLONE_SIGHAND) || flags & CLONE_VM;
@@ -46,6 +62,18 @@ static void copy_registers(struct task *child, u64 flags, u64 stack, u64 tls)
 	task_set_entry(child, first_return_to_user, 0, 0);
 }
 
+static bool too_many_tasks(void)
+{
+	static bool told;
+
+	if (tasks_count() < MAX_TASKS - KERNEL_TASKS)
+		return false;
+	if (!told)
+		klog("clone: no more than %u tasks (%s[%d])", MAX_TASKS - KERNEL_TASKS, current->name, current->tid);
+	told = true;
+	return true;
+}
+
 static struct process *new_process(u64 flags)
 {
 	struct process *parent = current->process, *process = process_create(parent);
@@ -64,41 +92,45 @@ static struct process *new_process(u64 flags)
 	return NULL;
 }
 
-/* Makes the child visible and runnable. A thread of a process that is ending, or whose exec has begun, is refused. */
-static bool publish(struct process *process, struct task *child)
+/* What new_process made: nobody has run in it. */
+static void discard_process(struct process *process)
 {
-	u64 flags = spin_lock_irq(&task_lock);
-	bool ok = !process->killed && !process->exec;
-
-	if (ok)
-		process_add_task(process, child);
-	spin_unlock_irq(&task_lock, flags);
-	return ok;
+	mm_put(process->mm);
+	files_put(process->files);
+	process_free(process);
 }
 
 /*
- * A killed parent waits too: its stack holds vfork. wait_finish takes the queue's lock, under which the child
- * sets done, so the child has let go of vfork when this returns.
+ * Makes the child visible; its tid, or 0 if it is a thread of a process that is ending, or whose exec has begun. From
+ * here on it may be killed, run, end and be freed: only its tid is safe to use.
  */
-static void wait_vfork(struct vfork *vfork)
+static int publish(struct process *process, struct task *child)
 {
-	bool done = false;
+	u64 flags = spin_lock_irq(&task_lock);
+	int tid = 0;
 
-	while (!done) {
-		struct waiter waiter = { .task = NULL };
-
-		wait_prepare(&vfork->queue, &waiter);
-		done = vfork->done;
-		if (!done)
-			schedule();
-		wait_finish(&vfork->queue, &waiter);
+	if (!process->killed && !process->exec) {
+		process_add_task(process, child);
+		tid = child->tid;
 	}
+	spin_unlock_irq(&task_lock, flags);
+	return tid;
+}
+
+static void wake_published(int tid)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+	struct task *child = task_find(tid);
+
+	if (child)
+		task_wake(child);
+	spin_unlock_irq(&task_lock, flags);
 }
 
 static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 {
 	struct process *process = current->process;
-	struct vfork vfork = { .done = false };
+	struct completion vfork;
 	struct task *child;
 	int tid;
 
@@ -106,31 +138,36 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 		return -EINVAL;
 	if (flags & CLONE_SETTLS && tls >= USER_END)
 		return -EPERM;
+	if (too_many_tasks())
+		return -EAGAIN;
 	child = task_alloc(current->name);
 	if (!child)
-		return -EAGAIN;
+		return -ENOMEM;
 	if (!fpu_create(&child->fpu, !fpu_has_registers(&current->fpu)))
 		goto no_memory;
 	if (!(flags & CLONE_THREAD) && !(process = new_process(flags)))
 		goto no_memory;
 	if (flags & CLONE_VFORK) {
-		wait_queue_init(&vfork.queue);
+		completion_init(&vfork);
 		process->vfork = &vfork;
 	}
 	copy_registers(child, flags, stack, tls);
 	fpu_fork(&child->fpu);
+	child->affinity = current->affinity;
 	child->clear_child_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
 	child->set_child_tid = flags & CLONE_CHILD_SETTID ? child_tid : 0;
-	if (!publish(process, child)) {
+	tid = publish(process, child);
+	if (!tid) {
+		if (process != current->process)
+			discard_process(process);
 		task_free(child);
 		return -EAGAIN;
 	}
-	tid = child->tid;
 	if (flags & CLONE_PARENT_SETTID)
 		copy_to_user(parent_tid, &tid, sizeof(tid));
-	task_wake(child);
+	wake_published(tid);
 	if (flags & CLONE_VFORK)
-		wait_vfork(&vfork);
+		wait_for_completion(&vfork);
 	return tid;
 
 no_memory:

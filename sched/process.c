@@ -34,9 +34,9 @@ struct process *process_create(struct process *parent)
 		return NULL;
 	init_links(process);
 	process->parent = parent;
+	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
-	flags = spin_lock_irq(&task_lock);
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);
 	nprocesses++;
@@ -134,18 +134,27 @@ long process_reap(struct process *parent, int pid, int *status)
 
 void vfork_release(struct process *process)
 {
-	struct vfork *vfork = process->vfork;
-	struct waiter *waiter;
-	u64 flags;
+	struct completion *vfork = process->vfork;
 
-	if (!vfork)
-		return;
 	process->vfork = NULL;
-	flags = spin_lock_irq(&vfork->queue.lock);
-	vfork->done = true;
-	list_for_each(waiter, &vfork->queue.waiters, link)
-		task_wake(waiter->task);
-	spin_unlock_irq(&vfork->queue.lock, flags);
+	if (vfork)
+		complete(vfork);
+}
+
+void process_get_cwd(struct process *process, char *path)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+
+	copy_string(path, process->cwd, PATH_MAX);
+	spin_unlock_irq(&task_lock, flags);
+}
+
+void process_set_cwd(struct process *process, const char *path)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+
+	copy_string(process->cwd, path, PATH_MAX);
+	spin_unlock_irq(&task_lock, flags);
 }
 
 void process_kill_threads(struct process *process, const struct task *except)

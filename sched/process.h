@@ -18,12 +18,6 @@
 #define CLONE_DETACHED 0x400000
 #define CLONE_CHILD_SETTID 0x1000000
 
-/* A parent in vfork; on its stack. */
-struct vfork {
-	bool done;
-	struct wait_queue queue;
-};
-
 /* Process 1: no task, no memory; the parent of the first programs and of all orphans. */
 extern struct process kernel_process;
 void process_init(void);
@@ -40,6 +34,10 @@ struct process *process_find(int pid);
 /* Collects one ended child: its pid, 0 if none has ended, -ECHILD. pid as for wait4. With task_lock. */
 long process_reap(struct process *parent, int pid, int *status);
 void process_free(struct process *process);
+/* The working directory, which threads share: PATH_MAX bytes out or in. */
+void process_get_cwd(struct process *process, char *path);
+void process_set_cwd(struct process *process, const char *path);
+
 /* True if process_reap would not return 0. */
 bool process_has_zombie(struct process *parent);
 u32 processes_count(void);

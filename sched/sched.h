@@ -39,6 +39,9 @@ void task_wake(struct task *task);
 /* The tick's share of the work: time slices. */
 void sched_tick(void);
 
+/* From now on the task may run on these CPUs only, some of which are online. With task_lock. */
+void sched_set_affinity(struct task *task, u64 mask);
+
 /* What a new task runs first, on its own stack: finishes the switch to it. */
 void sched_first_run(void);
 

@@ -15,6 +15,7 @@ struct spinlock task_lock;
 
 struct task *tid_table[TID_BUCKETS];
 static int last_tid = FIRST_TID - 1;
+static u32 ntasks;
 
 /* What switch_stacks pops on the first switch to a task. */
 struct first_frame {
@@ -48,7 +49,9 @@ struct task *task_alloc(const char *name)
 		kfree(task);
 		return NULL;
 	}
+	__atomic_fetch_add(&ntasks, 1, __ATOMIC_RELAXED);
 	task->state = TASK_SLEEPING;
+	task->affinity = ~0ul;
 	list_init(&task->sibling);
 	list_init(&task->ipc.callers);
 	list_init(&task->ipc.link);
@@ -61,6 +64,17 @@ void task_free(struct task *task)
 	fpu_free(&task->fpu);
 	kstack_free(task->kstack);
 	kfree(task);
+	__atomic_fetch_sub(&ntasks, 1, __ATOMIC_RELAXED);
+}
+
+u32 tasks_count(void)
+{
+	return __atomic_load_n(&ntasks, __ATOMIC_RELAXED);
+}
+
+void sched_set_affinity(struct task *task, u64 mask)
+{
+	task->affinity = mask;
 }
 
 void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg)

@@ -50,6 +50,8 @@ struct task {
 	struct list sibling;	   /* the process's threads */
 	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */
 	u64 set_child_tid;	   /* user address that gets the tid at the first run, or 0 */
+	u64 robust_list;	   /* user address of the head of the list, or 0 */
+	u64 affinity;		   /* CPUs it may run on; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */
@@ -73,9 +75,9 @@ struct process {
 	struct list children, sibling, threads, all;
 	struct wait_queue child_exit;	/* the parent waits here for its children */
 	struct wait_queue threads_gone; /* exec waits here for the other threads */
-	struct vfork *vfork;		/* the parent that waits until this one execs or ends, or NULL */
+	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
 	int pgid;			/* process group, for the terminal's ^C */
-	char cwd[PATH_MAX];		/* working directory, "" for the root */
+	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
 };
 
 _Static_assert(offsetof(struct task, flags) == 0, "need_resched reads the first word");
@@ -104,6 +106,8 @@ struct task *task_alloc(const char *name);
 void task_set_entry(struct task *task, void (*entry)(void), u64 rbx, u64 r12);
 /* The task's first run calls fn(arg). */
 void task_set_kthread_entry(struct task *task, void (*fn)(void *), void *arg);
+/* User tasks and kernel threads, from allocation to the end of their memory. */
+u32 tasks_count(void);
 /* Frees a task that never ran or has ended, with its stack. Not the current one. */
 void task_free(struct task *task);
 

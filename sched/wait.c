@@ -23,6 +23,7 @@ void wait_prepare(struct wait_queue *queue, struct waiter *waiter)
 	}
 	current->state = TASK_SLEEPING;
 	spin_unlock_irq(&queue->lock, flags);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* queued before the condition is read: wake_all relies on it */
 }
 
 void wait_finish(struct wait_queue *queue, struct waiter *waiter)
@@ -61,6 +62,39 @@ void wake_one(struct wait_queue *queue)
 		list_add_before(&waiter->link, &queue->waiters);
 	}
 	spin_unlock_irq(&queue->lock, flags);
+}
+
+void completion_init(struct completion *completion)
+{
+	completion->done = false;
+	wait_queue_init(&completion->queue);
+}
+
+/* All under the queue's lock: when the waiter has had the lock after that, nobody touches its stack any more. */
+void complete(struct completion *completion)
+{
+	u64 flags = spin_lock_irq(&completion->queue.lock);
+	struct waiter *waiter;
+
+	completion->done = true;
+	list_for_each(waiter, &completion->queue.waiters, link)
+		task_wake(waiter->task);
+	spin_unlock_irq(&completion->queue.lock, flags);
+}
+
+void wait_for_completion(struct completion *completion)
+{
+	bool done = false;
+
+	while (!done) {
+		struct waiter waiter = { .task = NULL };
+
+		wait_prepare(&completion->queue, &waiter);
+		done = completion->done;
+		if (!done)
+			schedule();
+		wait_finish(&completion->queue, &waiter);
+	}
 }
 
 void mutex_init(struct mutex *mutex)

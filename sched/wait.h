@@ -51,6 +51,17 @@ void wake_one(struct wait_queue *queue);
 		result_;                                                                           \
 	})
 
+/* Something that happens once, awaited by one task: on the waiter's stack, so a killed one waits too. */
+struct completion {
+	volatile bool done;
+	struct wait_queue queue;
+};
+
+void completion_init(struct completion *completion);
+/* The last that its caller does with it. */
+void complete(struct completion *completion);
+void wait_for_completion(struct completion *completion);
+
 /* A lock that sleeps. Not recursive. Its holder may sleep and be preempted; it ignores kills. */
 struct mutex {
 	u32 locked;

@@ -21,7 +21,7 @@ from relay import HELP_QUIT, RawTerminal, write_all
 PROGRAM = "run-qemu.sh"
 SMALLEST_MEM = 4
 MAX_COPIES = 1024
-MAX_CPUS = 1
+MAX_CPUS = 16
 # The options that are words of the kernel's command line, and their legal values.
 KERNEL_CHOICES = {
     "fpu": (POLICIES, "when registers are loaded (deferred)"),
@@ -58,13 +58,6 @@ def number(low, high):
             raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
         return int(text)
     return convert
-
-
-def cpus(text):
-    count = number(1, 64)(text)
-    if count > MAX_CPUS:
-        raise argparse.ArgumentTypeError(f"{count} processors: Tarry runs on {MAX_CPUS} so far")
-    return count
 
 
 def seconds(text):
@@ -107,7 +100,8 @@ def parse(arguments):
            help="put a file in the boot image (repeatable)")
     option("--copies", type=number(1, MAX_COPIES), metavar="N",
            help="with --exec: run N instances at once; fails if any fails")
-    option("--smp", type=cpus, default=1, metavar="N", help="processors")
+    option("--smp", type=number(1, MAX_CPUS), default=1, metavar="N",
+           help=f"processors, up to {MAX_CPUS} (1)")
     option("--mem", type=number(SMALLEST_MEM, 1 << 20), default=256, metavar="MB",
            help="memory (256)")
     option("--cmdline", type=kernel_words, default="", metavar="WORDS",

@@ -1,7 +1,8 @@
 """The boot tests: the programs in /test, many results a boot.
 
-All of them run once on QEMU and once on Bochs; those that the FPU policy and mechanism matter to
-run again under each policy, each mode of integer-only programs, and Bochs' other processors. The
+All of them run once on QEMU and once on Bochs, and on QEMU with several processors; those that
+the FPU policy and mechanism matter to run again under each policy, each mode of integer-only
+programs, on Bochs' other processors, and there with two. The
 program /bin/testall prints one KTAP report. A run that does not end, or that ends otherwise than
 the report says, is a failure of its own.
 """
@@ -14,6 +15,8 @@ from framework import FAILED, OK, Outcome, excerpt
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2 debug"
 FPU_PROGRAMS = ("counts", "crypt", "fpu", "hostile", "intonly", "pkeys")
+SMP_PROGRAMS = ("smp", *FPU_PROGRAMS)
+SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
 # Bochs' processors and the mechanisms that the plain run on tigerlake leaves out.
 BOCHS_VARIANTS = (("tigerlake", "native", "ts"), ("tigerlake", "soft", "init"),
@@ -22,9 +25,10 @@ BOCHS_VARIANTS = (("tigerlake", "native", "ts"), ("tigerlake", "soft", "init"),
 LOG_WORDS = ("a vector instruction in an integer-only program", "(protection key 1)")
 
 
-def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="", programs=()):
+def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="", programs=(),
+               smp=1):
     """Boots, and turns the report into outcomes. No programs: all."""
-    boot = Boot(machine=machine, bochs_cpu=cpu, timeout=SECONDS[machine],
+    boot = Boot(machine=machine, bochs_cpu=cpu, smp=smp, timeout=SECONDS[machine],
                 files=listed_files("test"),
                 argv=[b"/bin/testall", *(name.encode() for name in programs)],
                 cmdline=f"{CMDLINE} fpu={policy} intonly={mode} {words}")
@@ -33,7 +37,8 @@ def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="
     failed = any(outcome.state == FAILED for outcome in outcomes)
     if not trouble and result.status != int(failed):
         trouble = f"status {result.status}, but the report says {int(failed)}"
-    for text in LOG_WORDS[:1] if "nopku" in words else LOG_WORDS:
+    said = LOG_WORDS[:1] if "nopku" in words else LOG_WORDS
+    for text in (*said, f"smp: {smp} CPU"):
         if not trouble and not any(text in line for line in result.log):
             trouble = f"the log has no {text!r}"
     if trouble:
@@ -50,6 +55,9 @@ def fpu_tests(*arguments, **options):
 def tests():
     for machine in SECONDS:
         yield machine, lambda machine=machine: boot_tests(machine)
+    yield f"qemu, {SMP['qemu']} processors", lambda: boot_tests("qemu", smp=SMP["qemu"])
+    yield f"bochs, {SMP['bochs']} processors", lambda: boot_tests(
+        "bochs", programs=SMP_PROGRAMS, smp=SMP["bochs"])
     for policy in POLICIES:
         for mode in INTEGER_ONLY_MODES:
             if (policy, mode) != ("deferred", "init"):

@@ -3,41 +3,9 @@
  * of the memory, a stack or FS base of somebody else, a futex wake-up that is lost, an
  * exit of one thread that ends all, or an exit_group that does not.
  */
-#include "ktap.h"
+#include "threads.h"
 
-#define STACK_SIZE	(16 * PAGE_SIZE)
-#define FLAGS		(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
-			 CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
-#define THREADS		6
-
-struct thread {
-	int tid;			/* cleared and woken by the kernel when the thread ends */
-	int ptid;
-	void *stack;
-	uint64_t tls[4];
-};
-
-static struct thread threads[THREADS];
 static volatile int lock_word, counter, go;
-
-static long start(struct thread *t, int (*f)(void *), void *argument, long more_flags)
-{
-	t->stack = (void *)mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	t->tid = 1;
-	t->tls[0] = (uint64_t)t->tls;
-	return clone_thread(FLAGS | more_flags, (char *)t->stack + STACK_SIZE, &t->ptid, &t->tid,
-			    t->tls, f, argument);
-}
-
-static void join(struct thread *t)
-{
-	int v;
-
-	while ((v = *(volatile int *)&t->tid) != 0)
-		futex(&t->tid, FUTEX_WAIT, (uint32_t)v, NULL);
-	munmap(t->stack, STACK_SIZE);
-}
 
 /* A lock in three states: free, taken, taken with sleepers. */
 static void lock(void)
@@ -77,7 +45,7 @@ static void test_lock(void)
 {
 	counter = 0;
 	for (int i = 0; i < THREADS; i++) {
-		long r = start(&threads[i], count_up, NULL, 0);
+		long r = thread_start(&threads[i], count_up, NULL, 0);
 
 		EXPECT(r > 0);
 		if (r < 0)
@@ -85,7 +53,7 @@ static void test_lock(void)
 		EXPECT_EQ(threads[i].ptid, r);
 	}
 	for (int i = 0; i < THREADS; i++)
-		join(&threads[i]);
+		thread_join(&threads[i]);
 	EXPECT_EQ(counter, THREADS * 500);
 }
 
@@ -109,8 +77,8 @@ static void test_sharing(void)
 {
 	char c = 'S';
 
-	EXPECT(start(&threads[0], look_around, &c, 0) > 0);
-	join(&threads[0]);
+	EXPECT(thread_start(&threads[0], look_around, &c, 0) > 0);
+	thread_join(&threads[0]);
 	EXPECT_EQ(seen_pid, getpid());
 	EXPECT(seen_tid != gettid());
 	EXPECT_EQ(seen_tid, threads[0].ptid);
@@ -137,9 +105,9 @@ static int check_tls(void *argument)
 static void test_tls(void)
 {
 	for (int i = 0; i < THREADS; i++)
-		EXPECT(start(&threads[i], check_tls, &threads[i], CLONE_SETTLS) > 0);
+		EXPECT(thread_start(&threads[i], check_tls, &threads[i], CLONE_SETTLS) > 0);
 	for (int i = 0; i < THREADS; i++) {
-		join(&threads[i]);
+		thread_join(&threads[i]);
 		EXPECT_EQ(threads[i].tls[1], 0);
 	}
 }
@@ -178,7 +146,7 @@ static void test_wake_count(void)
 	sleepers = woken = 0;
 	gate = 0;
 	for (int i = 0; i < THREADS; i++)
-		start(&threads[i], sleep_at_gate, NULL, 0);
+		thread_start(&threads[i], sleep_at_gate, NULL, 0);
 	while (sleepers < THREADS)
 		sched_yield();
 	sleep_ms(50);
@@ -189,7 +157,7 @@ static void test_wake_count(void)
 	EXPECT_EQ(woken, 2);
 	EXPECT_EQ(futex(&gate, FUTEX_WAKE | FUTEX_PRIVATE, 1000, NULL), THREADS - 2);
 	for (int i = 0; i < THREADS; i++)
-		join(&threads[i]);
+		thread_join(&threads[i]);
 	EXPECT_EQ(woken, THREADS);
 }
 
@@ -229,28 +197,28 @@ static int spin(void *argument)
 
 static void one_thread_exits(void)
 {
-	start(&threads[0], leave_thread, NULL, 0);
-	join(&threads[0]);
+	thread_start(&threads[0], leave_thread, NULL, 0);
+	thread_join(&threads[0]);
 	exit(33);
 }
 
 static void thread_ends_all(void)
 {
-	start(&threads[0], leave_group, NULL, 0);
+	thread_start(&threads[0], leave_group, NULL, 0);
 	for (;;)
 		sleep_ms(1000);
 }
 
 static void thread_crashes(void)
 {
-	start(&threads[0], crash, NULL, 0);
+	thread_start(&threads[0], crash, NULL, 0);
 	for (;;)
 		sleep_ms(1000);
 }
 
 static void leader_ends_all(void)
 {
-	start(&threads[0], spin, NULL, 0);
+	thread_start(&threads[0], spin, NULL, 0);
 	while (!go)
 		sched_yield();
 	exit(22);
@@ -266,7 +234,7 @@ static int late(void *argument)
 
 static void leader_exits(void)
 {
-	start(&threads[0], late, NULL, 0);
+	thread_start(&threads[0], late, NULL, 0);
 	exit_thread(11);
 }
 
@@ -274,7 +242,7 @@ static void exec_with_threads(void)
 {
 	char *argv[] = { "threads", "--exec", NULL };
 
-	start(&threads[0], spin, NULL, 0);
+	thread_start(&threads[0], spin, NULL, 0);
 	while (!go)
 		sched_yield();
 	execve((const char *)getauxval(AT_EXECFN), argv, environ);
@@ -299,11 +267,11 @@ static void test_many(void)
 	for (int i = 0; i < 200; i++) {
 		struct thread *t = &threads[i % THREADS];
 
-		if (start(t, leave_thread, NULL, 0) <= 0) {
+		if (thread_start(t, leave_thread, NULL, 0) <= 0) {
 			FAIL("thread %d", i);
 			return;
 		}
-		join(t);
+		thread_join(t);
 	}
 }
 

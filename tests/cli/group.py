@@ -3,6 +3,7 @@ refuses, what it passes on, and which status it ends with. The machine is QEMU u
 otherwise. No test may need the output of another.
 """
 
+import json
 import os
 import re
 import shutil
@@ -74,7 +75,7 @@ def help_text():
 
 def bad_options():
     for words in (["--nonsense"], ["--mem", "lots"], ["--mem", "-1"], ["--mem"], ["--mem", "1"],
-                  ["--smp", "2"], ["--smp", "0"], ["--machine", "vax"], ["--timeout", "0"],
+                  ["--smp", "17"], ["--smp", "0"], ["--machine", "vax"], ["--timeout", "0"],
                   ["--timeout", "nan"], ["--copies", "2"], ["--copies", "0", "--exec", "x"],
                   ["--exec"], ["stray"], ["--icount", "--machine", "bochs"],
                   ["--fpu", "sometimes"], ["--fpu"], ["--xstate", "hard"], ["--intonly", "TS"],
@@ -220,6 +221,33 @@ def panic():
     expect_equal(done.returncode, 125, "status")
     expect(b"panic:" in done.stderr, "the reason is not on stderr", done.stderr)
     expect(not done.stdout, "something on stdout", done.stdout)
+
+
+def panic_everywhere():
+    """All other processors at once: one of them has the last word, and its lines are whole."""
+    log = scratch("log")
+    done = execute("debug", "1", "65535", before=["--cmdline", "debug", "--smp", "8", "--log", log])
+    expect_equal(done.returncode, 125, "status")
+    with open(log, encoding="ascii") as file:
+        lines = [line.split("] ", 1)[1].rstrip() for line in file if "panic" in line]
+    expect_equal(lines[-1], "power-off: panic", "the last line")
+    expect_equal(sum("asked for" in line for line in lines), 1, "the number of panics")
+    expect(re.fullmatch(r"panic: CPU [0-7], task \d+ \(.*", lines[1]), "no CPU", *lines)
+
+
+def processors():
+    """As many as were asked for, or as the kernel is told to take; each has its counters."""
+    for asked, words, count in (("1", "", 1), ("3", "", 3), ("16", "", 16), ("4", "maxcpus=2", 2)):
+        log, stats = scratch("log"), scratch("stats")
+        done = execute("status", "0", before=["--smp", asked, "--cmdline", words, "--log", log,
+                                            "--stats", stats])
+        expect_equal(done.returncode, 0, "status")
+        with open(log, encoding="ascii") as file:
+            found = re.findall(r"\bsmp: (.*)", file.read())
+        expect_equal(found, [f"{count} CPU" + "s" * (count > 1)], f"--smp {asked} {words}: the log")
+        with open(stats, encoding="ascii") as file:
+            ids = [cpu["cpu"] for cpu in json.load(file)["cpus"]]
+        expect_equal(ids, list(range(count)), f"--smp {asked} {words}: the counters")
 
 
 def tour(machine):
@@ -394,6 +422,8 @@ def tests():
     yield "time limit", time_limit
     yield "too little memory", little_memory
     yield "panic gives 125", panic
+    yield "panic on all processors", panic_everywhere
+    yield "number of processors", processors
     yield "log", log_file
     yield "unknown kernel option", kernel_words
     yield "forged verdict", forged_verdict

@@ -53,6 +53,10 @@ static inline long mprotect(void *addr, size_t len, int prot)
 {
 	return syscall3(SYS_mprotect, addr, len, prot);
 }
+static inline long madvise(void *addr, size_t len, int advice)
+{
+	return syscall3(SYS_madvise, addr, len, advice);
+}
 static inline long pkey_mprotect(void *addr, size_t len, int prot, int key)
 {
 	return syscall4(SYS_pkey_mprotect, addr, len, prot, key);

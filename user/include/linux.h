@@ -26,9 +26,9 @@ enum {
 	SYS_sched_getaffinity = 204, SYS_getdents64 = 217, SYS_set_tid_address = 218,
 	SYS_clock_gettime = 228, SYS_clock_getres = 229, SYS_clock_nanosleep = 230,
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
-	SYS_readlinkat = 267, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
+	SYS_readlinkat = 267, SYS_set_robust_list = 273, SYS_get_robust_list = 274, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
 	SYS_pkey_mprotect = 329, SYS_pkey_alloc = 330, SYS_pkey_free = 331,
-	SYS_clone3 = 435,
+	SYS_getcpu = 309, SYS_clone3 = 435,
 };
 
 enum {
@@ -72,7 +72,9 @@ enum {
 	CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400, CLONE_SIGHAND = 0x800,
 	CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000, CLONE_SETTLS = 0x80000,
 	CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000,
-	FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_PRIVATE = 0x80, WNOHANG = 1,
+	FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4,
+	FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_PRIVATE = 0x80,
+	FUTEX_CLOCK_REALTIME = 0x100, WNOHANG = 1,
 	CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1,
 	ARCH_SET_GS = 0x1001, ARCH_SET_FS = 0x1002, ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004,
 };

@@ -51,6 +51,7 @@ struct tarry_stats {
 	uint64_t trace_ticks;		/* TSC ticks inside the trace */
 	uint64_t policy;		/* TARRY_POLICY_... */
 	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
+	uint64_t cpus;			/* now, CPUs that are online; the other counters are sums over all */
 };
 
 #define TARRY_POLICY_DEFERRED		0
@@ -78,7 +79,7 @@ struct tarry_crypt {
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */
-#define TARRY_DEBUG_PANIC		1	/* panic */
+#define TARRY_DEBUG_PANIC		1	/* panic, or all other CPUs of the mask `argument` do, at once */
 #define TARRY_DEBUG_STACK_OVERFLOW	2	/* run over the kernel stack's guard page */
 #define TARRY_DEBUG_EXCEPTION		3	/* raise exception `argument` in kernel mode */
 #define TARRY_DEBUG_CHECK_WX		4	/* count mappings both writable and executable */
@@ -89,15 +90,29 @@ struct tarry_crypt {
 #define TARRY_DEBUG_SPIN_NOPREEMPT	9	/* spin `argument` ticks, preemption off */
 #define TARRY_DEBUG_WAKE		10	/* sleep until a kernel thread wakes us in `argument` ms */
 #define TARRY_DEBUG_SECTION		12	/* TSC ticks of a kernel FPU section with nothing in it... */
-#define TARRY_SECTION_FIRST		0	/* ... the first since user code ran */
-#define TARRY_SECTION_AGAIN		1	/* ... the next */
-#define TARRY_SECTION_SAVE		2	/* of the save that the first one begins with */
-#define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)	/* 20 bits each: all ticks, ... */
-#define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* ... those inside the model, */
-#define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and those inside the trace */
+#define TARRY_SECTION_FIRST		0	/* ... the first since user code ran, */
+#define TARRY_SECTION_AGAIN		1	/* ... the next, */
+#define TARRY_SECTION_SAVE		2	/* or of the save that the first one begins with; 20 bits each: */
+#define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)		/* all, */
+#define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* those inside the model, */
+#define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and inside the trace */
 #define TARRY_DEBUG_TENTH		11	/* bits of 0.1 from a kernel FPU section, computed... */
 #define TARRY_TENTH_SSE			0	/* ... with SSE */
 #define TARRY_TENTH_X87			1	/* ... with the x87 */
 #define TARRY_TENTH_THREAD		2	/* ... with SSE in a kernel thread */
+#define TARRY_DEBUG_CALL		13	/* `argument` calls of all other CPUs: how many they answered */
+#define TARRY_DEBUG_PEEK		14	/* struct tarry_peek *: other CPUs read the caller's memory */
+
+/*
+ * Each other CPU that runs no program takes on the caller's address space, keeps it, and reads the word at
+ * `address`, if it can.
+ */
+struct tarry_peek {
+	uint64_t address;		/* of a 32-bit word */
+	uint32_t readers, faults;	/* CPUs that could and that could not read it... */
+	uint64_t sum;			/* ... and the sum of what they read */
+};
+#define TARRY_DEBUG_FAIL_ALLOC		32	/* the caller's `argument`-th page or heap allocation from now
+					   on fails; 0: none. Gives how many were left of the last plan */
 
 #endif

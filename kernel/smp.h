@@ -1,0 +1,31 @@
+/* More than one CPU: their start, and what they have to tell each other. See smp.c. */
+#ifndef KERNEL_SMP_H
+#define KERNEL_SMP_H
+
+#include "kernel/cpu.h"
+
+/* Physical page where the other CPUs begin (boot/trampoline.asm): low memory, which page.c gives to nobody. */
+#define TRAMPOLINE 0x8000ul
+
+/* Starts the CPUs that ACPI lists, up to maxcpus= of them. Interrupts off, on the boot processor. */
+void smp_init(void);
+
+/* The CPU tests its current task's flags soon. Any context. */
+void smp_send_reschedule(u32 cpu);
+
+/*
+ * Runs fn(arg) on those CPUs of the mask that are online, in an interrupt, and waits until all have done so; the
+ * own CPU is left out. With preemption off and interrupts on, and without any spin lock that is ever taken
+ * with interrupts off: a CPU that waits for that lock would never answer.
+ */
+void smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg);
+#define ALL_CPUS (~0ul)
+
+/* Stops all other CPUs for good, wherever they are: before the machine's last words. */
+void smp_stop_others(void);
+
+/* Interrupt handlers: VECTOR_CALL; an NMI, which stops the CPU if it is to stop. */
+void smp_run_calls(void);
+void smp_nmi(void);
+
+#endif

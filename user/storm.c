@@ -1,0 +1,231 @@
+/*
+ * storm [-t TASKS] [-n CHECKS] [-s SEED] - do a task's registers stay its own?
+ *
+ * Threads and processes keep a pattern of their own in every register there is, do random work and
+ * look, until CHECKS registers have been compared. Every second task is the partner of the one
+ * before: it does nothing but answer. The last line is the count; the status is 1 if any register
+ * differed or a task ended otherwise than it should. The same seed gives the same work and
+ * patterns, though not the same interleaving.
+ */
+#include <storm.h>
+
+enum { MAX_TASKS = 64, DEFAULT_TASKS = 12, DEFAULT_CHECKS = 100000, STACK_SIZE = 4 * PAGE_SIZE };
+
+#define THREAD_FLAGS	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |	\
+			 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_CHILD_CLEARTID)
+
+/* Where the two tasks of a pair live: what they share with the first thread, or with each other. */
+enum place { ALL_ONE_PROCESS, PROCESS_OF_TWO, TWO_PROCESSES, PLACES };
+
+static struct storm_task tasks[MAX_TASKS];	/* each process uses its own in its own copy */
+static int pids[MAX_TASKS];			/* of those that are processes */
+static uint32_t ntasks = DEFAULT_TASKS;
+static uint64_t seed = 1;
+struct storm_shared *storm_shared;
+static struct storm_pair *pairs;		/* shared, behind *storm_shared */
+
+static _Noreturn void fail(const char *what, long error)
+{
+	dprintf(2, "storm: %s: %s\n", what, error_text(error));
+	exit(2);
+}
+
+static void *map(size_t size, int flags)
+{
+	long address = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+
+	if (address < 0)
+		fail("memory", address);
+	return (void *)address;
+}
+
+static int have_enough(void)
+{
+	return storm_shared->checks >= storm_shared->wanted;
+}
+
+static int work(void *argument)
+{
+	struct storm_task *t = argument;
+
+	while (!t->pair->partner)
+		sched_yield();
+	while (!have_enough()) {
+		if (storm_random(t) % 4)
+			storm_work(t);
+		else
+			storm_ask(t);
+	}
+	t->pair->stop = 1;
+	storm_ask(t);
+	return 0;
+}
+
+static int serve(void *argument)
+{
+	struct storm_task *t = argument;
+
+	t->pair->partner = (uint32_t)gettid();
+	do
+		storm_answer(t);
+	while (!t->pair->stop);
+	return 0;
+}
+
+static void start_thread(struct storm_task *t)
+{
+	char *stack = map(STACK_SIZE, MAP_PRIVATE);
+	long tid;
+
+	t->tid = 1;
+	tid = clone_thread(THREAD_FLAGS, stack + STACK_SIZE, NULL, &t->tid, t,
+			   t->number % 2 ? serve : work, t);
+	if (tid < 0)
+		fail("clone", tid);
+}
+
+static void join(struct storm_task *t)
+{
+	volatile int *tid = &t->tid;
+	int value;
+
+	while ((value = *tid) != 0)
+		futex((void *)tid, FUTEX_WAIT, (uint32_t)value, NULL);
+}
+
+/* A process whose first thread is the task; with a partner beside it, if that is given. */
+static void start_process(struct storm_task *t, struct storm_task *partner)
+{
+	long pid = fork();
+
+	if (pid < 0)
+		fail("fork", pid);
+	pids[t->number] = (int)pid;
+	if (pid)
+		return;
+	syscall2(SYS_arch_prctl, ARCH_SET_FS, t);
+	if (partner)
+		start_thread(partner);
+	if (t->number % 2)
+		serve(t);
+	else
+		work(t);
+	if (partner)
+		join(partner);
+	exit(0);
+}
+
+static void start_pair(uint32_t n)
+{
+	struct storm_task *worker = &tasks[2 * n], *partner = worker + 1;
+
+	switch ((n + n / TALKS) % PLACES) {
+	case ALL_ONE_PROCESS:
+		start_thread(worker);
+		start_thread(partner);
+		break;
+	case PROCESS_OF_TWO:
+		start_process(worker, partner);
+		break;
+	default:
+		start_process(worker, NULL);
+		start_process(partner, NULL);
+	}
+}
+
+static void prepare(uint32_t n, int talks)
+{
+	struct storm_task *t = &tasks[n];
+
+	t->self = t;
+	t->number = n;
+	t->features = storm_features();
+	t->random = (seed + n + 1) * 0x9e3779b97f4a7c15 | 1;
+	t->pair = &pairs[n / 2];
+	if (n % 2)
+		return;
+	t->pair->talk = n / 2 % (uint32_t)talks;
+	if (t->pair->talk == TALK_PIPE && (pipe(t->pair->there) < 0 || pipe(t->pair->back) < 0))
+		fail("pipe", -EMFILE);
+}
+
+/* Nobody may wait for a task that has failed: all processes end with it. */
+static void collect(uint32_t n)
+{
+	int status;
+
+	if (!pids[n] || wait4(pids[n], &status, WNOHANG) != pids[n])
+		return;
+	pids[n] = 0;
+	if (status == 0)
+		return;
+	printf("storm: task %u ended with status 0x%x\n", n, (unsigned int)status);
+	for (n = 0; n < ntasks; n++)
+		if (pids[n])
+			kill(pids[n], SIGKILL);
+	exit(1);
+}
+
+static int running(void)
+{
+	int count = 0;
+
+	for (uint32_t n = 0; n < ntasks; n++) {
+		collect(n);
+		count += pids[n] || *(volatile int *)&tasks[n].tid;
+	}
+	return count;
+}
+
+static void start_all(void)
+{
+	struct tarry_stats s;
+	int talks = stats(&s, sizeof(s)) < 0 ? TALK_IPC : TALKS;	/* only Tarry has IPC */
+
+	storm_shared = map(sizeof(*storm_shared) + MAX_TASKS / 2 * sizeof(*pairs), MAP_SHARED);
+	pairs = (struct storm_pair *)(storm_shared + 1);
+	syscall3(SYS_sched_getaffinity, 0, sizeof(storm_shared->cpus), &storm_shared->cpus);
+	for (uint32_t n = 0; n < ntasks; n++)
+		prepare(n, talks);
+	storm_describe(tasks[0].features);
+}
+
+static _Noreturn void usage(void)
+{
+	dprintf(2, "usage: storm [-t TASKS] [-n CHECKS] [-s SEED]: TASKS even, at most %d\n", MAX_TASKS);
+	exit(2);
+}
+
+static uint64_t options(int argc, char **argv)
+{
+	uint64_t checks = DEFAULT_CHECKS, value;
+
+	for (int i = 1; i < argc; i += 2) {
+		if (i + 1 == argc || parse_number(argv[i + 1], &value) < 0)
+			usage();
+		if (strcmp(argv[i], "-t") == 0 && value >= 2 && value <= MAX_TASKS && value % 2 == 0)
+			ntasks = (uint32_t)value;
+		else if (strcmp(argv[i], "-n") == 0)
+			checks = value;
+		else if (strcmp(argv[i], "-s") == 0)
+			seed = value;
+		else
+			usage();
+	}
+	return checks;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t wanted = options(argc, argv);
+
+	start_all();
+	storm_shared->wanted = wanted;
+	for (uint32_t n = 0; n < ntasks / 2; n++)
+		start_pair(n);
+	while (running())
+		sleep_ms(5);
+	printf("storm: %lu checks, %lu mismatches, %u tasks\n", storm_shared->checks,
+	       storm_shared->mismatches, ntasks);
+	return storm_shared->mismatches != 0;
+}
