@@ -18,16 +18,23 @@ static struct tarry_stats counters(void)
 	return s;
 }
 
+/* Returns when the program has begun: until then the child is a copy of us, registers and all. */
 static int start(const char *path)
 {
-	char *argv[] = { (char *)path, NULL };
-	long pid = fork();
+	char *argv[] = { (char *)path, NULL }, byte;
+	int fds[2];
+	long pid;
 
+	pipe2(fds, O_CLOEXEC);
+	pid = fork();
 	if (pid == 0) {
 		dup2((int)open("/etc/argv", O_RDONLY), 1);	/* quiet: a file that can't be written */
 		execve(path, argv, environ);
 		exit(99);
 	}
+	close(fds[1]);
+	read(fds[0], &byte, 1);
+	close(fds[0]);
 	return (int)pid;
 }
 
