@@ -93,7 +93,6 @@ static struct process *new_process(u64 flags)
 	return NULL;
 }
 
-
 /* Makes the child visible and runnable. A thread of a process that is ending, or whose exec has begun, is refused. */
 static bool publish(struct process *process, struct task *child)
 {
@@ -175,9 +174,12 @@ no_memory:
 void fork_first_run(void);
 void fork_first_run(void)
 {
+	u64 address = current->set_child_tid;
+
 	sched_first_run();
-	if (current->set_child_tid)
-		copy_to_user(current->set_child_tid, &current->tid, sizeof(current->tid));
+	current->robust_list = 0;
+	if (address)
+		copy_to_user(address, &current->tid, sizeof(current->tid));
 }
 
 long sys_clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
