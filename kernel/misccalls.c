@@ -227,6 +227,7 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.entropy_vector = entropy.vector_mixes,
 		.entropy_scalar = entropy.scalar_mixes,
 		.packets_sealed = packets_sealed(),
+		.heap_objects = heap_objects(),
 	};
 
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));

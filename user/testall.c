@@ -50,12 +50,10 @@ static struct tarry_stats counters(void)
 	return s;
 }
 
-/* The heap may keep pages for later; it has a test of its own at the end. */
-static uint64_t pages(void)
+/* The heap may keep pages for later: what is in it is counted by objects. */
+static uint64_t pages_of(const struct tarry_stats *s)
 {
-	struct tarry_stats s = counters();
-
-	return s.free_pages + s.heap_pages;
+	return s->free_pages + s->heap_pages;
 }
 
 /* Orphans come to the first program, which is this one or init. */
@@ -65,16 +63,28 @@ static void reap_orphans(void)
 		;
 }
 
-static int leaked(uint64_t before)
+static int all_back(const struct tarry_stats *now, const struct tarry_stats *before)
 {
-	for (int i = 0; i < 100 && pages() != before; i++) {
+	return pages_of(now) >= pages_of(before) && now->heap_objects <= before->heap_objects;
+}
+
+static int leaked(const struct tarry_stats *before)
+{
+	struct tarry_stats now = counters();
+
+	for (int i = 0; i < 100 && !all_back(&now, before); i++) {
 		reap_orphans();
 		sleep_ms(10);
+		now = counters();
 	}
-	if (pages() < before)
-		printf("# %lu pages free before, %lu after: %lu lost\n", before, pages(),
-		       before - pages());
-	return pages() < before;
+	now = counters();
+	if (pages_of(&now) < pages_of(before))
+		printf("# %lu pages free before, %lu after: %lu lost\n", pages_of(before),
+		       pages_of(&now), pages_of(before) - pages_of(&now));
+	if (now.heap_objects > before->heap_objects)
+		printf("# the kernel holds %lu objects, %lu before\n", now.heap_objects,
+		       before->heap_objects);
+	return !all_back(&now, before);
 }
 
 /* A process that waits beside the program; at the limit it ends the program's whole group. */
@@ -167,13 +177,13 @@ int main(int argc, char **argv)
 	printf("KTAP version 1\n1..%d\n", count + 1);
 	run_test("/bin/true");		/* touches all that is touched only once */
 	for (int i = 0; i < count; i++) {
-		uint64_t before = pages();
+		struct tarry_stats before = counters();
 		char path[NAME_SIZE + 8];
 		int failed;
 
 		snprintf(path, sizeof(path), "/test/%s", names[i]);
 		failed = run_test(path) != 0;
-		failed |= leaked(before);
+		failed |= leaked(&before);
 		bad += report(i + 1, names[i], failed);
 	}
 	bad += report(count + 1, "kernel heap", heap_grows());

@@ -48,6 +48,7 @@ struct tarry_stats {
 	uint64_t entropy_vector;	/* times an interrupt mixed the pool in an FPU section... */
 	uint64_t entropy_scalar;	/* ... and without one, since it found the FPU in use */
 	uint64_t packets_sealed;
+	uint64_t heap_objects;		/* now, what the kernel has allocated and not freed, of any size */
 };
 
 /*
