@@ -5,7 +5,7 @@
  *   init  the initial image, loaded on the way to user mode. Safe everywhere.
  *   ts    whatever was there: the last context stays CACHED, and calling an integer-only server costs its client
  *         no load. TS is an architectural trap only, and on 2018's cores user code can read past it
- *         (CVE-2018-3665): for one domain of trust.
+ *         (CVE-2018-3665), as it can with XSAVE on QEMU, which does not look at TS there: for one domain of trust.
  */
 #include "fpu/cpu.h"
 #include "fpu/image.h"

@@ -3,7 +3,8 @@
  * owner's values stay in the registers meanwhile. TS does not gate supervisor state and tiles: a context that has
  * any in use is loaded whole, at switch-in and on the way to user mode, and for the others they are put to init. A
  * task that runs without its registers can't leave that initial state behind the kernel's back: PASID is the
- * kernel's to write, tiles trap by XFD.
+ * kernel's to write, tiles trap by XFD. QEMU's XSAVE and XRSTOR don't look at TS, so that there a program can read
+ * the old owner's values with them; the counters don't change, for nothing is saved, loaded or trapped by that.
  */
 #include "fpu/image.h"
 #include "fpu/policy.h"

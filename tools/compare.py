@@ -10,16 +10,15 @@ import re
 from boot import capture
 
 POLICIES = ("deferred", "eager", "lazy")
-COLUMNS = ("saves", "loads", "free returns", "traps", "KB moved")
+COLUMNS = ("saves", "loads", "avoided", "traps", "KB moved")
 ROW = re.compile(rb"^ *(%s)((?: +\d+){%d}) *\r?\n" % ("|".join(POLICIES).encode(), len(COLUMNS)),
                  re.MULTILINE)
 KEPT = 1 << 16
 NOTES = (
-    "  A free return to user mode finds the registers valid: under deferred and lazy a load has",
-    "  been avoided, under eager it was done before.",
-    "  deferred loads on the way to user mode, eager at each switch, lazy when the first vector",
-    "  instruction traps: few loads here, for a trap each, and one task's registers lie open while",
-    "  another runs (CVE-2018-3665).")
+    "  deferred loads on the way to user mode; avoided: the values were still in the registers.",
+    "  eager has loaded by then: at the switch and after each kernel section, needed or not.",
+    "  lazy loads when the first vector instruction traps: few loads here, for a trap each, and",
+    "  one task's registers lie open while another runs (CVE-2018-3665).")
 
 
 class RowReader:

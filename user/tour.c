@@ -1,7 +1,8 @@
 /*
  * tour - shows who owns the vector registers, step by step: each step does something, then prints
- * what the kernel counted meanwhile and why a load was needed or could be avoided. It must never
- * say what the counters do not show; a check that fails makes the exit status 1.
+ * the transitions that are new in it, and what the kernel counted meanwhile. A transition is told
+ * once, where it first happens under this policy. It must never say what the counters do not show;
+ * a check that fails makes the exit status 1.
  */
 #include <xstate.h>
 
@@ -37,6 +38,7 @@ static const char *colour(const char *code)
 static void begin(const char *title)
 {
 	printf("%s%s%s\n", colour("\033[1m"), title, colour("\033[0m"));
+	__asm__ volatile("movaps %xmm0, %xmm0");	/* a use: now they are ours under lazy, too */
 	before = counters();
 }
 
@@ -55,26 +57,55 @@ static void end(void)
 	delta.ticks -= before.ticks;
 }
 
+/* One line for a transition of a context: what makes it happen, and why it costs what it costs. */
+static void tell(const char *event, const char *from, const char *to, const char *why)
+{
+	printf("  %s%-13s%8s to %-8s%s  %s\n", colour("\033[33m"), event, from, to, colour("\033[0m"),
+	       why);
+}
+
+static void print_count(uint64_t n, const char *what)
+{
+	printf("%lu %s%s", n, what, n == 1 ? "" : "s");
+}
+
 /* The figures of the step, and whether they are what the text claims. */
 static void show(int right)
 {
-	printf("  %s%lu saves, %lu loads, %lu %s%s", colour("\033[36m"), delta.fpu_saves,
-	       delta.fpu_loads, delta.fpu_loads_avoided,
-	       policy == EAGER ? "returns that found them loaded" : "loads avoided", colour("\033[0m"));
-	if (delta.fpu_traps)
-		printf(", %lu traps", delta.fpu_traps);
-	if (delta.entropy_vector)
-		printf(" (the timer used the registers %lu times, for entropy)", delta.entropy_vector);
-	printf("%s\n", right ? "" : "  <- WRONG: not what the text above says");
+	printf("  %s", colour("\033[36m"));
+	print_count(delta.fpu_saves, "save");
+	printf(", ");
+	print_count(delta.fpu_loads, "load");
+	if (policy != EAGER)
+		printf(", %lu avoided", delta.fpu_loads_avoided);
+	if (delta.fpu_traps) {
+		printf(", ");
+		print_count(delta.fpu_traps, "trap");
+	}
+	printf("%s", colour("\033[0m"));
+	if (delta.entropy_vector) {
+		printf(" (the timer used the registers ");
+		print_count(delta.entropy_vector, "time");
+		printf(", for entropy)");
+	}
+	puts(right ? "" : "  <- WRONG: not what the text above says");
 	failed |= !right;
 }
 
 static void start_line(void)
 {
+	static const char *const when[] = {
+		"deferred loads at the last moment: on the way to user mode, if others' values are there.",
+		"eager loads when a task gets the CPU, and again when the kernel has used the registers.",
+		"lazy loads when the task's first vector instruction traps (#NM), which CR0.TS makes it do.",
+	};
+
 	printf("%sWho owns the FPU?%s A tour with the kernel's own counters; policy: %s.\n",
 	       colour("\033[1m"), colour("\033[0m"), policies[policy]);
-	puts("A context is ACTIVE (only the registers are right), CACHED (registers and memory are)");
-	puts("or INACTIVE (only memory is). A load is due when an INACTIVE task runs user code.");
+	puts("The values of a task's vector registers are right in the registers only (ACTIVE), in");
+	puts("the registers and in memory (CACHED), or in memory only (INACTIVE). Every policy saves");
+	puts("them when the task leaves the CPU. To load them is what can often be avoided:");
+	puts(when[policy]);
 }
 
 static void show_calls(void)
@@ -83,7 +114,7 @@ static void show_calls(void)
 	for (int i = 0; i < QUIET_CALLS; i++)
 		getpid();
 	end();
-	puts("  The kernel uses no vector registers on the way: the task stays ACTIVE, nothing moves.");
+	puts("  The kernel uses no vector registers on the way: we stay ACTIVE, and nothing moves.");
 	show(delta.fpu_saves + delta.fpu_loads <= 2 * (delta.context_switches + delta.entropy_vector));
 }
 
@@ -93,9 +124,15 @@ static void show_sleep(void)
 	for (int i = 0; i < SLEEPS; i++)
 		sleep_ms(1);
 	end();
-	puts("  Switched out: saved, ACTIVE to CACHED, so that nobody ever has to ask for the values.");
-	puts("  Back: idle has touched no register, CACHED to ACTIVE. Each load is avoided.");
-	show((policy == LAZY || delta.fpu_loads_avoided + delta.entropy_vector >= SLEEPS) &&
+	tell("switch-out", "ACTIVE", "CACHED", "saved: nobody will ever have to ask us for the values");
+	tell("way to user", "CACHED", "ACTIVE", policy == EAGER ?
+	     "even eager found nothing to load: idle touches no register" :
+	     "load avoided: idle has touched no register");
+	if (delta.entropy_vector)
+		puts(policy == LAZY ?
+		     "  Once the timer has used the registers, we go on without ours: no trap, no load." :
+		     "  When the timer has used the registers, we must load on the way back.");
+	show((policy != DEFERRED || delta.fpu_loads_avoided + delta.entropy_vector >= SLEEPS) &&
 	     delta.fpu_loads <= delta.entropy_vector);
 }
 
@@ -106,12 +143,17 @@ static void show_birth(void)
 	begin("3. Start a program and wait for its end");
 	run(argv);
 	end();
-	puts("  fork: the parent is saved once and CACHED, the child is a copy in memory, INACTIVE.");
-	puts("  exec and exit: the old values are dropped, not saved: nobody will ask for them.");
+	tell("fork", "ACTIVE", "CACHED", "saved, for the child copies memory; registers kept");
+	tell("birth", "NONE", "INACTIVE", "the child's values are in memory only");
+	if (policy == DEFERRED)
+		tell("way to user", "INACTIVE", "ACTIVE", "loaded: child, new program, and we again after both");
+	if (policy == EAGER)
+		tell("switch-in", "INACTIVE", "CACHED", "loaded: child, new program, and we again after both");
 	if (policy == LAZY)
-		puts("  lazy: loaded only if a vector instruction traps (#NM).");
-	else
-		puts("  Each first return to user mode of the child had to load: INACTIVE to ACTIVE.");
+		puts("  CR0.TS is set for the child; it uses no vector register, so nothing is loaded.");
+	tell("exec", policy == LAZY ? "INACTIVE" : "ACTIVE", "INACTIVE",
+	     "not saved: nobody will ask for the old program's values");
+	tell("exit", policy == LAZY ? "INACTIVE" : "ACTIVE", "NONE", "not saved either");
 	show(delta.fpu_saves >= 1 && (policy == LAZY || delta.fpu_loads >= 2));
 }
 
@@ -140,9 +182,11 @@ static void show_compute(void)
 	for (int i = 0; i < 2; i++)
 		wrong += wait_status((int)pids[i]) != 0;
 	end();
-	printf("  %lu ticks, %lu switches. Each finds the other's values in the registers and must "
-	       "load;\n", delta.ticks, delta.context_switches);
-	printf("  both results are %s.\n", wrong ? "WRONG" : "right to the last bit");
+	if (policy == LAZY)
+		tell("#NM", "INACTIVE", "ACTIVE", "loaded: the first vector instruction has trapped");
+	printf("  %lu ticks, %lu switches: each finds the other's values in the registers and loads its\n"
+	       "  own; both results are %s.\n", delta.ticks, delta.context_switches,
+	       wrong ? "WRONG" : "right to the last bit");
 	show(!wrong && delta.fpu_loads >= 2);
 }
 
@@ -177,6 +221,18 @@ static int call_server(long server)
 	return wrong == 0;
 }
 
+static void tell_integer_server(void)
+{
+	puts("  An integer-only one (marked in its ELF file; a vector instruction would kill it):");
+	if (keep_mode)
+		puts("  our values stay in the registers meanwhile, behind CR0.TS: nothing to load.");
+	else if (policy == LAZY)
+		puts("  it runs on the initial image, loaded once; we go on without our registers.");
+	else
+		printf("  it runs on the initial image (loaded %lu times) and we must load after it.\n"
+		       "  With --intonly ts neither would be.\n", delta.fpu_init_loads);
+}
+
 static void show_servers(void)
 {
 	char *integer[] = { "intserver", NULL };
@@ -188,17 +244,17 @@ static void show_servers(void)
 	if (server == 0)
 		serve();
 	right = call_server(server);
-	puts("  An ordinary one: client and server push each other's values out of the registers.");
+	puts(policy == LAZY ?
+	     "  An ordinary one, which uses no vector register now: so it loads none, and ours stay." :
+	     "  An ordinary one: client and server push each other's values out of the registers.");
 	show(right && (policy == LAZY || delta.fpu_loads >= IPC_CALLS));
 	right = call_server(spawn(integer));
-	puts("  An integer-only one (marked in its ELF file; a vector instruction would kill it):");
+	tell_integer_server();
 	if (keep_mode)
-		puts("  the client stays CACHED in the registers meanwhile, behind CR0.TS: no load at all.");
-	else
-		printf("  it runs on the initial image (%lu loads of that); --intonly ts avoids all of it.\n",
-		       delta.fpu_init_loads);
-	show(right && (!keep_mode || policy == LAZY ||
-		       delta.fpu_loads_avoided + delta.entropy_vector >= IPC_CALLS));
+		right &= delta.fpu_loads <= delta.entropy_vector;
+	else if (policy != LAZY)
+		right &= delta.fpu_loads >= IPC_CALLS && delta.fpu_init_loads >= IPC_CALLS;
+	show(right);
 }
 
 /* The loop of 2018: begin, encrypt, end, a thousand times in one stay in the kernel. */
@@ -211,9 +267,15 @@ static void show_packets(void)
 	begin("6. The kernel encrypts 1000 packets, each in an FPU section of its own");
 	error = crypt(&call);
 	end();
-	puts("  The first section saves us, ACTIVE to INACTIVE; the next find the kernel's own environment");
-	printf("  in place and cost a test: %lu of them. One load on our way back.\n",
-	       delta.fpu_sections_again);
+	tell("kernel begin", "ACTIVE", "INACTIVE", "saved: the kernel will overwrite the only copy");
+	if (policy == EAGER) {
+		tell("kernel end", "INACTIVE", "CACHED", "loaded again, needed or not: 1000 times");
+		tell("kernel begin", "CACHED", "INACTIVE", "the next section; memory is right, nothing to save");
+	} else {
+		printf("  The end of a section loads nothing, so %lu more found the kernel's own values in place:\n"
+		       "  a test each. %s\n", delta.fpu_sections_again, policy == LAZY ?
+		       "We come back without our registers: CR0.TS." : "One load, on our way back.");
+	}
 	show(!error && delta.fpu_sections_again + delta.fpu_sections >= PACKETS &&
 	     (policy == EAGER || delta.fpu_loads <= 1 + delta.context_switches + delta.entropy_vector));
 }
@@ -226,7 +288,7 @@ static void show_vault(void)
 	char *vault;
 
 	if (key < 0) {
-		puts("7. No vault: this CPU has no protection keys.");
+		puts("7. No vault: there are no protection keys here.");
 		return;
 	}
 	begin("7. A vault: a page under a protection key");
@@ -247,10 +309,10 @@ static void show_vault(void)
 	refused = write(fds[1], vault, 4);
 	wait_status((int)pid);
 	end();
-	printf("  A task that had closed it woke us; the kernel still copied with our keys: %ld bytes.\n",
-	       allowed);
-	printf("  PKRU changes hands at the switch itself. We close it: write() gives %ld (%s).\n",
-	       refused, error_text(refused));
+	printf("  Its rights are in PKRU, a register too. A task that had closed the vault woke us, and the\n"
+	       "  kernel copied %ld bytes into it for us: PKRU changes hands at the switch itself, before\n"
+	       "  anything is loaded. That task then looked inside, and was killed. We close it, too: now\n"
+	       "  write() from it gives %ld (%s).\n", allowed, refused, error_text(refused));
 	show(allowed == 4 && refused == -EFAULT);
 	munmap(vault, PAGE_SIZE);
 	pkey_free(key);
@@ -267,7 +329,7 @@ static void show_summary(void)
 			 start.fpu_bytes_loaded;
 
 	printf("%sIn all%s%21s%15s%15s%15s%15s\n", colour("\033[1m"), colour("\033[0m"), "saves",
-	       "loads", "free returns", "traps", "KB moved");
+	       "loads", "avoided", "traps", "KB moved");
 	printf("  %-10s%15lu%15lu%15lu%15lu%15lu\n", policies[policy], s.fpu_saves - start.fpu_saves,
 	       s.fpu_loads - start.fpu_loads, s.fpu_loads_avoided - start.fpu_loads_avoided,
 	       s.fpu_traps - start.fpu_traps, bytes / 1024);
