@@ -8,7 +8,7 @@
 #include <lib.h>
 
 /* Ticks for one program: many times what the longest takes anywhere, since this is no test of speed. */
-enum { MAX_TESTS = 64, NAME_SIZE = 32, MAX_TICKS = 200000 };
+enum { MAX_TESTS = 64, NAME_SIZE = 32, MAX_TICKS = 200000, WATCH_MS = 10000 };
 
 static char names[MAX_TESTS][NAME_SIZE];
 static int count;
@@ -87,7 +87,10 @@ static int leaked(const struct tarry_stats *before)
 	return !all_back(&now, before);
 }
 
-/* A process that waits beside the program; at the limit it ends the program's whole group. */
+/*
+ * A process that waits beside the program; at the limit it ends the program's whole group. It hardly ever runs, for
+ * some programs count loads.
+ */
 static long start_watch(const char *path, long pid)
 {
 	uint64_t end = counters().ticks + MAX_TICKS;
@@ -96,7 +99,7 @@ static long start_watch(const char *path, long pid)
 	if (watch)
 		return watch;
 	while (counters().ticks < end)
-		sleep_ms(50);
+		sleep_ms(WATCH_MS);
 	printf("# %s hangs: killed after %d ticks\n", path, MAX_TICKS);
 	kill(-(int)pid, SIGKILL);
 	exit(0);
