@@ -89,7 +89,7 @@ static struct cpu *new_cpu(void)
 
 	if (!cpu)
 		return NULL;
-	cpu->idle = task_alloc("idle");
+	cpu->idle = task_reserve(MAX_TASKS) ? task_alloc("idle") : NULL;
 	if (!cpu->idle)
 		return NULL;
 	cpu->idle->state = TASK_RUNNING;

@@ -104,7 +104,8 @@ static void test_initial(void)
 	save_initial_state();
 	show("bytes stored in saves of initial state", SINCE(fpu_bytes_saved), "64 for each:",
 	     64 * SINCE(fpu_saves));
-	EXPECT(policy == TARRY_POLICY_LAZY || SINCE(fpu_saves) >= SLEEPS);
+	/* Not SLEEPS: with several CPUs a wake-up may come before the sleep. */
+	EXPECT(policy == TARRY_POLICY_LAZY || SINCE(fpu_saves) >= SLEEPS / 2);
 	EXPECT_EQ(SINCE(fpu_bytes_saved), 64 * SINCE(fpu_saves));
 }
 
