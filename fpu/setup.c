@@ -14,6 +14,7 @@
 #include "fpu/probe.h"
 #include "fpu/setup.h"
 #include "fpu/soft.h"
+#include "fpu/verbs.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
 #include "kernel/insn.h"
@@ -262,7 +263,9 @@ bool fpu_init_cpu(struct fpu_cpu *cpu)
 	enable_user_components();
 	if (!enable_supervisor_components(cpu))
 		return false;
+	cpu->ts = false;
 	fpu_image_load_init(cpu);
+	fpregs_claim(cpu, NULL); /* it may have been offline: whose values it held does not count */
 	cpu->online = true;
 	return true;
 }

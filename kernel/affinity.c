@@ -8,12 +8,6 @@
 #include "sched/sched.h"
 #include "sched/task.h"
 
-/* The CPUs that run tasks. */
-static u64 online_cpus(void)
-{
-	return BIT(boot_cpu.id);
-}
-
 /* The thread with that tid, or the caller. With task_lock. */
 static struct task *find(int tid)
 {
@@ -32,7 +26,7 @@ long sys_sched_setaffinity(int tid, u32 size, u64 user_mask)
 	flags = spin_lock_irq(&task_lock);
 	task = find(tid);
 	if (task)
-		result = mask & online_cpus() ? 0 : -EINVAL;
+		result = mask & cpus_accepting() ? 0 : -EINVAL;
 	if (!result)
 		sched_set_affinity(task, mask);
 	spin_unlock_irq(&task_lock, flags);
@@ -50,7 +44,7 @@ long sys_sched_getaffinity(int tid, u32 size, u64 user_mask)
 	flags = spin_lock_irq(&task_lock);
 	task = find(tid);
 	if (task)
-		mask = task->affinity & online_cpus();
+		mask = task->affinity & cpus_accepting();
 	spin_unlock_irq(&task_lock, flags);
 	if (!task)
 		return -ESRCH;

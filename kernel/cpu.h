@@ -43,9 +43,16 @@ static inline bool user_mode(const struct regs *regs)
 	return regs->cs & 3;
 }
 
+/* See spinlock.h. */
+struct spinlock {
+	u32 locked;
+};
+
+/* A CPU's runnable tasks but the running one. Its lock covers them, and more: see sched.c. */
 struct runqueue {
-	struct list tasks;
+	struct spinlock lock;
 	u32 length;
+	struct list tasks;
 };
 
 struct tss {
@@ -74,7 +81,8 @@ struct cpu {
 	u32 slice;	/* ticks that the current task has left */
 	u64 selectors;	/* DS, ES, FS and GS as user code last left them here (struct task) */
 	struct task *idle;
-	struct task *dead; /* ended task whose stack the next one frees */
+	struct task *left; /* the task before this one, if it has ended or may no longer run here */
+	u64 accepts;	   /* BIT(id) while it runs tasks, else 0; with rq.lock */
 	struct mm *mm;	   /* whose page tables CR3 holds */
 	struct runqueue rq;
 	struct fpu_cpu fpu;
@@ -110,6 +118,16 @@ struct cpu_features {
 	bool smep, smap, umip, fsgsbase, pge;
 };
 extern struct cpu_features cpu_features;
+
+/* The CPUs that run tasks, as a mask. */
+static inline u64 cpus_accepting(void)
+{
+	u64 mask = 0;
+
+	for (u32 i = 0; i < ncpus; i++)
+		mask |= cpus[i]->accepts;
+	return mask;
+}
 
 /* Another CPU's struct, with its stacks for exceptions, not yet running; NULL when memory is out. */
 struct cpu *cpu_create(u32 id);

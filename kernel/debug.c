@@ -260,6 +260,10 @@ long sys_tarry_debug(u64 command, u64 arg)
 		return 0;
 	case TARRY_DEBUG_SECTION:
 		return section_ticks(arg);
+	case TARRY_DEBUG_CPU_OFFLINE:
+		return smp_offline(arg);
+	case TARRY_DEBUG_CPU_ONLINE:
+		return smp_online(arg);
 	case TARRY_DEBUG_FAIL_ALLOC:
 		return (long)shortage_plan(arg);
 	case TARRY_DEBUG_WAKE:

@@ -179,7 +179,7 @@ void kmain(u32 magic, u32 info)
 	bootinfo_check_options();
 	initrd_init();
 	fault_init();
-	sched_init();
+	sched_open_cpu();
 	process_init();
 	smp_init();
 	tty_init();

@@ -16,7 +16,8 @@ void offsets(void)
 	OUT(TRAMPOLINE, TRAMPOLINE);
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
 	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
-	OUT(CPU_DEAD, offsetof(struct cpu, dead));
+	OUT(CPU_LEFT, offsetof(struct cpu, left));
+	OUT(CPU_RQ_LOCK, offsetof(struct cpu, rq.lock));
 	OUT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
 	OUT(REGS_R11, offsetof(struct regs, r11));
 	OUT(REGS_RAX, offsetof(struct regs, rax));

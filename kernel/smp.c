@@ -10,6 +10,7 @@
 #include "kernel/acpi.h"
 #include "kernel/apic.h"
 #include "kernel/bootinfo.h"
+#include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
@@ -19,7 +20,6 @@
 #include "kernel/string.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
-#include "sched/runqueue.h"
 #include "sched/sched.h"
 #include "sched/task.h"
 
@@ -60,6 +60,7 @@ void ap_main(struct cpu *cpu)
 	apic_init_cpu();
 	time_init_cpu();
 	cpu->online = true;
+	sched_open_cpu();
 	idle_loop();
 }
 
@@ -92,9 +93,6 @@ static struct cpu *new_cpu(void)
 	if (!cpu->idle)
 		return NULL;
 	cpu->idle->state = TASK_RUNNING;
-	cpu->current_task = cpu->idle;
-	cpu->tss.rsp[0] = cpu->idle->kstack;
-	runqueue_init(&cpu->rq);
 	return cpu;
 }
 
@@ -103,6 +101,8 @@ static bool start(struct cpu *cpu, u32 apic_id)
 {
 	cpu->apic_id = apic_id;
 	cpu->refused = false;
+	cpu->current_task = cpu->idle;
+	cpu->tss.rsp[0] = cpu->idle->kstack;
 	ap_cpu = cpu;
 	apic_send_startup(apic_id, TRAMPOLINE);
 	if (!answers(cpu, 1)) {
@@ -151,6 +151,50 @@ void smp_init(void)
 		start_all(limit);
 	}
 	klog("smp: %u CPU%s", ncpus, ncpus == 1 ? "" : "s");
+}
+
+/* Interrupts stay on: somebody may have found this CPU online a moment ago and wait for an answer. */
+void smp_go_offline(void)
+{
+	time_stop_cpu();
+	mm_switch(&kernel_mm);
+	this_cpu->online = false;
+	irq_enable();
+	for (;;)
+		asm volatile("hlt");
+}
+
+static void close_cpu(void *arg)
+{
+	sched_close_cpu();
+}
+
+long smp_offline(u64 id)
+{
+	u64 flags;
+
+	if (!id || id >= ncpus || !cpus[id]->accepts)
+		return -EINVAL;
+	preempt_disable();
+	smp_call(BIT(id), close_cpu, NULL);
+	flags = irq_save();
+	if (this_cpu->id == id)
+		sched_close_cpu();
+	irq_restore(flags);
+	preempt_enable();
+	while (cpus[id]->online)
+		sleep_until(clock_ns() + NSEC_PER_TICK);
+	return 0;
+}
+
+/* From reset: what the registers hold now belongs to nobody. */
+long smp_online(u64 id)
+{
+	if (id >= ncpus || cpus[id]->online)
+		return -EINVAL;
+	apic_send_init(cpus[id]->apic_id);
+	wait_ticks(RESET_TICKS);
+	return start(cpus[id], cpus[id]->apic_id) ? 0 : -EIO;
 }
 
 void smp_send_reschedule(u32 cpu)

@@ -10,6 +10,16 @@
 /* Starts the CPUs that ACPI lists, up to maxcpus= of them. Interrupts off, on the boot processor. */
 void smp_init(void);
 
+/*
+ * Takes a CPU but the boot processor out of use, its tasks elsewhere; brings it back. Waits until that is so. 0, -EINVAL: no
+ * such CPU, or it is already as asked; -EIO: it does not come up. By one task at a time.
+ */
+long smp_offline(u64 id);
+long smp_online(u64 id);
+
+/* The rest of smp_offline, by the idle task of a CPU that accepts no tasks. Interrupts off. */
+void smp_go_offline(void) __attribute__((noreturn));
+
 /* The CPU tests its current task's flags soon. Any context. */
 void smp_send_reschedule(u32 cpu);
 

@@ -8,10 +8,6 @@
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 
-struct spinlock {
-	u32 locked;
-};
-
 /* Sets bit 0 of a word, atomically; true if it was clear. Two instructions where it is tested. */
 static inline bool try_set_bit0(u32 *word)
 {

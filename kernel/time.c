@@ -78,6 +78,11 @@ void time_init_cpu(void)
 	apic_timer_start(apic_ticks, true, VECTOR_TIMER);
 }
 
+void time_stop_cpu(void)
+{
+	apic_timer_start(0, false, VECTOR_SPURIOUS);
+}
+
 void timer_add(struct timer *timer, u64 when, struct task *task)
 {
 	u64 flags = spin_lock_irq(&timer_lock);

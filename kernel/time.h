@@ -18,6 +18,8 @@ extern u64 boot_tsc;
 void time_init(void);
 /* Starts the running CPU's tick. */
 void time_init_cpu(void);
+/* Stops it, on a CPU that goes out of use. */
+void time_stop_cpu(void);
 
 /* The timer interrupt, interrupts off. */
 void timer_interrupt(void);

@@ -19,6 +19,12 @@ static inline void runqueue_add(struct runqueue *rq, struct task *task)
 	rq->length++;
 }
 
+static inline void runqueue_remove(struct runqueue *rq, struct task *task)
+{
+	list_del(&task->queue);
+	rq->length--;
+}
+
 /* The longest-waiting task, or NULL. */
 static inline struct task *runqueue_take(struct runqueue *rq)
 {
@@ -27,8 +33,7 @@ static inline struct task *runqueue_take(struct runqueue *rq)
 	if (list_empty(&rq->tasks))
 		return NULL;
 	task = list_first(&rq->tasks, struct task, queue);
-	list_del(&task->queue);
-	rq->length--;
+	runqueue_remove(rq, task);
 	return task;
 }
 

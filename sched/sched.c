@@ -1,33 +1,23 @@
 /*
- * Round robin. schedule() picks the next task and switches to it; everything that belongs to a task and
- * not to the CPU (address space, segment bases, FPU registers, kernel stack) changes hands in
- * switch_context. The idle task runs when nothing else can. All of it runs with interrupts off, so a task
- * is either on the CPU, or completely off it.
+ * Round robin, on each CPU for itself; which CPU a task waits for is balance.c's business. schedule() picks the next
+ * task and switches to it; everything that belongs to a task and not to the CPU (address space, segment bases, FPU
+ * registers, kernel stack) changes hands in switch_context. The idle task runs when nothing else can.
+ *
+ * A task belongs to the CPU that task->cpu names, and that CPU's rq.lock covers it. The lock is held, interrupts off, from
+ * the choice of the next task until nobody stands on the old one's stack any more (switch.asm lets it go), so that
+ * whoever has the lock finds the task either running, or completely off its CPU.
  */
 #include "fpu/switch.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
+#include "kernel/smp.h"
 #include "kernel/spinlock.h"
+#include "sched/balance.h"
 #include "sched/runqueue.h"
 #include "sched/sched.h"
+#include "sched/switch.h"
 #include "sched/task.h"
-
-/* switch.asm: saves the callee-saved registers and the stack pointer, loads next's, returns on its stack. */
-void switch_stacks(u64 *save_rsp, u64 load_rsp);
-void free_dead_task(void);
-
-static struct spinlock rq_lock;
-
-void sched_init(void)
-{
-	runqueue_init(&this_cpu->self->rq);
-}
-
-u64 sched_switches(void)
-{
-	return this_cpu->switches;
-}
 
 /*
  * The data-segment selectors matter only if a program loaded one. The bases a program can change itself only
@@ -69,13 +59,16 @@ static inline void load_segments(const struct task *next)
 	}
 }
 
-/* Called by switch_stacks on the new task's stack, after a task has ended. */
-void free_dead_task(void)
+/* Called by switch_stacks on the new task's stack, with no lock. */
+void sched_see_off(void)
 {
-	struct task *dead = this_cpu->dead;
+	struct task *task = this_cpu->left;
 
-	this_cpu->dead = NULL;
-	task_free(dead);
+	this_cpu->left = NULL;
+	if (task->state == TASK_DEAD)
+		task_free(task);
+	else
+		sched_place(task);
 }
 
 /* What belongs to a user task and not to the CPU: saved when it leaves, loaded when it comes. */
@@ -116,25 +109,36 @@ static inline void put_aside(struct task *prev, bool preempted)
 	task_clear_flag(prev, TASK_RESCHED);
 	if (prev == this_cpu->idle)
 		return;
-	if (preempted || prev->state == TASK_RUNNING)
+	if (!preempted && prev->state != TASK_RUNNING)
+		prev->on_queue = false;
+	else if (likely(prev->affinity & this_cpu->accepts))
 		runqueue_add(&this_cpu->self->rq, prev);
 	else
-		prev->on_queue = false;
+		this_cpu->left = prev;
+}
+
+/* The queue is empty. */
+static __attribute__((noinline)) struct task *take_elsewhere(void)
+{
+	struct task *task = sched_steal(this_cpu->self);
+
+	return task ? task : this_cpu->idle;
 }
 
 static inline void reschedule(bool preempted)
 {
 	struct task *prev = current, *next;
 
-	spin_acquire(&rq_lock);
+	spin_acquire(&this_cpu->self->rq.lock);
 	put_aside(prev, preempted);
 	next = runqueue_take(&this_cpu->self->rq);
-	spin_release(&rq_lock);
-	if (!next)
-		next = this_cpu->idle;
+	if (unlikely(!next))
+		next = take_elsewhere();
 	this_cpu->slice = SLICE_TICKS;
 	if (next != prev)
 		switch_context(prev, next);
+	else
+		spin_release(&this_cpu->self->rq.lock);
 }
 
 void schedule(void)
@@ -149,14 +153,21 @@ void schedule_preempted(void)
 	reschedule(true);
 }
 
-/* Something else has woken next, or our time is over: both take their turn. */
+/* Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock. */
 static __attribute__((noinline)) void schedule_queued(struct task *next)
 {
-	if (!next->on_queue) {
-		next->on_queue = true;
-		runqueue_add(&this_cpu->self->rq, next);
+	bool here = next->cpu == this_cpu->id;
+
+	if (here) {
+		next->state = TASK_RUNNING;
+		if (!next->on_queue) {
+			next->on_queue = true;
+			runqueue_add(&this_cpu->self->rq, next);
+		}
 	}
-	spin_release(&rq_lock);
+	spin_release(&this_cpu->self->rq.lock);
+	if (!here)
+		task_wake(next);
 	reschedule(false);
 }
 
@@ -165,15 +176,17 @@ void schedule_to(struct task *next)
 {
 	struct task *prev = current;
 
-	spin_acquire(&rq_lock);
-	next->state = TASK_RUNNING;
-	if (unlikely(next->on_queue || prev->flags & TASK_RESCHED)) {
+	if (unlikely(next->cpu != this_cpu->id))
+		sched_pull(next);
+	spin_acquire(&this_cpu->self->rq.lock);
+	if (unlikely(next->cpu != this_cpu->id || next->on_queue || prev->state != TASK_SLEEPING ||
+		     prev->flags & TASK_RESCHED)) {
 		schedule_queued(next);
 		return;
 	}
+	next->state = TASK_RUNNING;
 	next->on_queue = true;
 	prev->on_queue = false;
-	spin_release(&rq_lock);
 	save_user_task(prev);
 	mm_switch(next->mm);
 	load_user_task(next);
@@ -191,7 +204,7 @@ void sched_die(void)
 	fpu_death(&current->fpu);
 	this_cpu->selectors = ~0ul; /* nobody looks at what it leaves in them: the next user task loads its own */
 	current->state = TASK_DEAD;
-	this_cpu->dead = current;
+	this_cpu->left = current;
 	schedule();
 	panic("a dead task ran");
 }
@@ -205,18 +218,21 @@ void task_will_sleep(void)
 void task_wake(struct task *task)
 {
 	u64 flags = irq_save();
+	struct cpu *cpu = sched_lock_cpu_of(task);
+	bool place = false;
 
-	spin_acquire(&rq_lock);
 	if (task->state == TASK_SLEEPING) {
 		task->state = TASK_RUNNING;
-		if (!task->on_queue) {
-			task->on_queue = true;
-			runqueue_add(&this_cpu->self->rq, task);
-			if (current == this_cpu->idle)
-				task_set_flag(current, TASK_RESCHED);
+		place = !task->on_queue; /* else it is still on its CPU, or preempted */
+		task->on_queue = true;
+		if (place && ncpus == 1) {
+			sched_enqueue(cpu, task);
+			place = false;
 		}
 	}
-	spin_release(&rq_lock);
+	spin_release(&cpu->rq.lock);
+	if (place)
+		sched_place(task);
 	irq_restore(flags);
 }
 
@@ -224,6 +240,7 @@ void sched_tick(void)
 {
 	struct task *task = current;
 
+	sched_balance(this_cpu->self);
 	if (this_cpu->slice && --this_cpu->slice)
 		return;
 	if (task != this_cpu->idle && this_cpu->rq.length)
@@ -245,6 +262,8 @@ void idle_loop(void)
 {
 	for (;;) {
 		irq_disable();
+		if (unlikely(!this_cpu->accepts))
+			smp_go_offline();
 		if (this_cpu->rq.length) {
 			irq_enable();
 			schedule();

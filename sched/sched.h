@@ -8,7 +8,9 @@ struct task;
 
 #define SLICE_TICKS 5
 
-void sched_init(void);
+/* The running CPU takes tasks from now on; or none any more, and those in its queue go elsewhere. Interrupts off. */
+void sched_open_cpu(void);
+void sched_close_cpu(void);
 
 /*
  * Gives the CPU to the next runnable task. The current one continues later if its state is TASK_RUNNING,
@@ -36,7 +38,7 @@ void task_will_sleep(void);
 /* Makes a sleeping task runnable. Any context. */
 void task_wake(struct task *task);
 
-/* The tick's share of the work: time slices. */
+/* The tick's share of the work: time slices, and a look at what the other CPUs have to do. */
 void sched_tick(void);
 
 /* From now on the task may run on these CPUs only, some of which are online. With task_lock. */
@@ -47,8 +49,5 @@ void sched_first_run(void);
 
 /* The current task becomes this CPU's idle loop; interrupts on. */
 void idle_loop(void) __attribute__((noreturn));
-
-/* Context switches so far. */
-u64 sched_switches(void);
 
 #endif

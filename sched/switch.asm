@@ -6,7 +6,7 @@
 	bits 64
 	section .text
 
-	extern free_dead_task, sched_first_run, fork_first_run, task_exit_kthread, return_to_user
+	extern sched_see_off, sched_first_run, fork_first_run, task_exit_kthread, return_to_user
 
 ; void switch_stacks(u64 *save_rsp /* RDI */, u64 load_rsp /* RSI */)
 ; The caller's return address is on the stack already.
@@ -26,8 +26,9 @@ switch_stacks:
 	pop r12
 	pop rbp
 	pop rbx
-	cmp qword [gs:CPU_DEAD], 0	; did the old task leave for good?
-	jne free_dead_task		; then free its stack, now that nobody stands on it
+	mov dword [gs:CPU_RQ_LOCK], 0	; nobody stands on the old task's stack: other CPUs may have it
+	cmp qword [gs:CPU_LEFT], 0	; does the old task leave this CPU for good?
+	jne sched_see_off		; then free its stack, or find it another CPU
 	ret				; to the new task's caller of switch_stacks, or below
 
 ; The first run of a task comes here by switch_stacks too. User task: its struct regs is what RSP points to now.

@@ -11,8 +11,8 @@ void switch_stacks(u64 *save_rsp, u64 load_rsp);
 void first_return_to_user(void);
 void first_kthread_run(void);
 
-/* sched.c: by switch_stacks on the new task's stack, after the old task has ended. */
-void free_dead_task(void);
+/* sched.c: by switch_stacks on the new task's stack, if the old task has ended or may no longer run on this CPU. */
+void sched_see_off(void);
 
 /* fork.c: the first thing that a new user task does. */
 void fork_first_run(void);

@@ -52,6 +52,8 @@ struct task *task_alloc(const char *name)
 	__atomic_fetch_add(&ntasks, 1, __ATOMIC_RELAXED);
 	task->state = TASK_SLEEPING;
 	task->affinity = ~0ul;
+	task->cpu = this_cpu->id;
+	list_init(&task->queue);
 	list_init(&task->sibling);
 	list_init(&task->ipc.callers);
 	list_init(&task->ipc.link);
@@ -70,11 +72,6 @@ void task_free(struct task *task)
 u32 tasks_count(void)
 {
 	return __atomic_load_n(&ntasks, __ATOMIC_RELAXED);
-}
-
-void sched_set_affinity(struct task *task, u64 mask)
-{
-	task->affinity = mask;
 }
 
 void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg)

@@ -46,6 +46,7 @@ struct task {
 	};
 	struct list queue;	 /* in the run queue */
 	bool on_queue;		 /* runnable or running */
+	u32 cpu;		 /* whose rq.lock covers state, on_queue and queue: where it runs, or ran last */
 	struct task *next_tid;	   /* in the tid table */
 	struct list sibling;	   /* the process's threads */
 	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */

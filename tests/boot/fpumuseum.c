@@ -420,5 +420,6 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "--fresh") == 0)
 		return fresh();
+	stay_on_cpus(ONE_CPU);
 	return ktap_run(tests, (int)ARRAY_SIZE(tests));
 }

@@ -57,6 +57,15 @@ static inline int debug_allowed(void)
 	return debug(TARRY_DEBUG_CHECK_WX, 0) >= 0;
 }
 
+/* For tests of what tasks do to each other on one CPU: the caller and its later children stay on these. */
+#define ONE_CPU		1ul
+#define ALL_CPUS	(~0ul)
+
+static inline void stay_on_cpus(uint64_t mask)
+{
+	syscall3(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
+}
+
 /* Runs f in a child whose checks count: the child's status is the number of failures. */
 static inline int ktap_child(void (*f)(void))
 {

@@ -218,7 +218,9 @@ static void test_no_preemption(void)
 
 	if (!debug_allowed())
 		SKIP("no debug calls");
+	stay_on_cpus(ONE_CPU);
 	ticks = ticks_until_parent_runs(TARRY_DEBUG_SPIN_NOPREEMPT);
+	stay_on_cpus(ALL_CPUS);
 	if (ticks < 35)
 		FAIL("preemption off, but the parent ran after %lu ticks", ticks);
 }

@@ -112,6 +112,8 @@ struct tarry_peek {
 	uint32_t readers, faults;	/* CPUs that could and that could not read it... */
 	uint64_t sum;			/* ... and the sum of what they read */
 };
+#define TARRY_DEBUG_CPU_OFFLINE		15	/* CPU `argument` runs nothing any more, and forgets its registers */
+#define TARRY_DEBUG_CPU_ONLINE		16	/* ... is started anew */
 #define TARRY_DEBUG_FAIL_ALLOC		32	/* the caller's `argument`-th page or heap allocation from now
 					   on fails; 0: none. Gives how many were left of the last plan */
 
