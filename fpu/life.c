@@ -22,6 +22,7 @@ static bool give_fpstate(struct fpu_context *context)
 	if (!area)
 		return false;
 	fpu_image_reset(area);
+	FPU_POINT();
 	context->fpstate = area;
 	return true;
 }

@@ -2,7 +2,8 @@
  * The entropy pool: what the moments of interrupts, and RDRAND, have that nobody can predict. Samples are XORed
  * in one after the other; when each word has had one, the pool is encrypted with ChaCha20, the key being one
  * piece of the pool itself, each time the next one. That can't be run backwards without that piece, which has
- * changed too.
+ * changed too. Each CPU counts its own ticks for that: if they shared a count, CPUs whose ticks alternate would
+ * leave all the work to one of them.
  *
  * Interrupts do the mixing, so here an FPU section begins wherever the tick happens to come: with the vector
  * form where irq_fpu_usable() says so, with the scalar one inside somebody else's section or under
@@ -59,7 +60,7 @@ static bool absorb(u64 sample)
 
 	pool.word[number % WORDS] ^= sample;
 	spin_unlock_irq(&lock, flags);
-	return number % WORDS == WORDS - 1;
+	return !(this_cpu->ticks % WORDS);
 }
 
 static void mix_pool(chacha20_xor_fn xor, u64 *counter)

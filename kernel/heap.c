@@ -15,7 +15,7 @@
 
 static struct spinlock lock;
 static struct list partial[CLASSES]; /* slabs with free objects */
-static u64 pages_held;
+static u64 pages_held, objects_held;
 
 /* A slab's page: order holds its class + 1, so that 0 tells a large allocation's page from a slab's. */
 static struct page *slab_new(u32 class)
@@ -89,6 +89,7 @@ void *kmalloc(size_t size)
 			shift = 64 - (u32)__builtin_clzll(size - 1);
 		object = alloc_small(shift - SMALLEST_SHIFT);
 	}
+	objects_held += object != NULL;
 	spin_unlock_irq(&lock, flags);
 	return object;
 }
@@ -123,6 +124,7 @@ void kfree(void *object)
 	if (!object)
 		return;
 	flags = spin_lock_irq(&lock);
+	objects_held--;
 	page = phys_to_page(virt_to_phys((void *)ALIGN_DOWN((u64)object, PAGE_SIZE)));
 	if (page->order) {
 		free_small(page, object);
@@ -136,4 +138,9 @@ void kfree(void *object)
 u64 heap_pages(void)
 {
 	return pages_held;
+}
+
+u64 heap_objects(void)
+{
+	return objects_held;
 }

@@ -93,8 +93,8 @@ static bool map_stack(u64 top)
 	return true;
 }
 
-/* The top of a stack; 0 if there is none, or no memory for it. */
-static u64 take_stack(void)
+/* The top of a stack; 0 if there is no slot, or no memory for it. */
+static u64 take_stack(bool *no_memory)
 {
 	u64 flags = spin_lock_irq(&lock), top = 0;
 
@@ -103,6 +103,7 @@ static u64 take_stack(void)
 	} else if (nfree) {
 		top = slot_top(free_slots[--nfree]);
 		if (!map_stack(top)) {
+			*no_memory = true;
 			nfree++;
 			top = 0;
 		}
@@ -113,15 +114,19 @@ static u64 take_stack(void)
 
 u64 kstack_alloc(void)
 {
-	u64 top = take_stack();
+	bool no_memory = false;
+	u64 top = take_stack(&no_memory);
 
-	if (likely(top) || nfree || !nstale)
+	if (likely(top) || no_memory)
 		return top;
 	mutex_lock(&recycling);
-	if (!nfree)
+	top = take_stack(&no_memory); /* others may have freed slots meanwhile */
+	if (!top && !no_memory) {
 		free_stale_slots();
+		top = take_stack(&no_memory);
+	}
 	mutex_unlock(&recycling);
-	return take_stack();
+	return top;
 }
 
 void kstack_free(u64 top)

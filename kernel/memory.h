@@ -117,6 +117,7 @@ void *kmalloc(size_t size);
 void *kzalloc(size_t size);
 void kfree(void *object);
 u64 heap_pages(void);
+u64 heap_objects(void);
 
 /*
  * Replaces the boot page tables: kernel image with the rights of its segments, all RAM in the direct

@@ -253,6 +253,7 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.packets_sealed = packets_sealed(),
 		.policy = policy_number(),
 		.keep_registers = fpu_intonly_keeps(),
+		.heap_objects = heap_objects(),
 	};
 
 	sum_cpus(&stats);

@@ -120,8 +120,8 @@ long mm_fault(struct mm *mm, u64 address, u64 error);
 struct vma *vma_create(u64 start, u64 end, u8 prot);
 void vma_insert(struct mm *mm, struct vma *vma);
 void vma_free(struct vma *vma);
-/* The area boundaries at start and end become real; 0 or -ENOMEM. */
-long vma_split_at(struct mm *mm, u64 address);
+/* The area boundaries at start and end become real; 0, or -ENOMEM and neither does. */
+long vma_split_range(struct mm *mm, u64 start, u64 end);
 /* Joins neighbours in [start, end] that differ in nothing. */
 void vma_merge(struct mm *mm, u64 start, u64 end);
 void vma_set_backing_offset(struct vma *vma, u64 offset);

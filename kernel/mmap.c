@@ -142,7 +142,7 @@ static long change_protection(struct mm *mm, u64 start, u64 end, u8 prot, int pk
 
 	if (pkey != KEEP_PKEY && (pkey < 0 || pkey >= PKEYS || !(mm->pkeys & BIT(pkey))))
 		return -EINVAL;
-	if (!fully_mapped(mm, start, end) || vma_split_at(mm, start) || vma_split_at(mm, end))
+	if (!fully_mapped(mm, start, end) || vma_split_range(mm, start, end))
 		return -ENOMEM;
 	list_for_each(vma, &mm->vmas, link) {
 		if (vma->start >= end)

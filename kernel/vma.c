@@ -62,7 +62,8 @@ void vma_set_backing_offset(struct vma *vma, u64 offset)
 	}
 }
 
-long vma_split_at(struct mm *mm, u64 address)
+/* The area at address, if there is one, ends there, and another begins. 0 or -ENOMEM. */
+static long vma_split_at(struct mm *mm, u64 address)
 {
 	struct vma *vma = mm_find(mm, address), *upper;
 
@@ -121,11 +122,19 @@ u64 mm_find_free(struct mm *mm, u64 size, u64 limit)
 	return top >= USER_START + size ? top - size : 0;
 }
 
+long vma_split_range(struct mm *mm, u64 start, u64 end)
+{
+	if (!vma_split_at(mm, start) && !vma_split_at(mm, end))
+		return 0;
+	vma_merge(mm, start, end);
+	return -ENOMEM;
+}
+
 long mm_unmap(struct mm *mm, u64 start, u64 end)
 {
 	struct vma *vma, *next;
 
-	if (vma_split_at(mm, start) || vma_split_at(mm, end))
+	if (vma_split_range(mm, start, end))
 		return -ENOMEM;
 	mm->last = NULL;
 	list_for_each_safe(vma, next, &mm->vmas, link) {

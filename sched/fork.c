@@ -178,9 +178,12 @@ no_memory:
 /* Interrupts on. */
 void fork_first_run(void)
 {
+	u64 address = current->set_child_tid;
+
 	sched_first_run();
-	if (current->set_child_tid)
-		copy_to_user(current->set_child_tid, &current->tid, sizeof(current->tid));
+	current->robust_list = 0;
+	if (address)
+		copy_to_user(address, &current->tid, sizeof(current->tid));
 }
 
 long sys_clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)

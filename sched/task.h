@@ -33,6 +33,7 @@ struct task {
 		};
 	};
 	volatile u32 state; /* enum task_state */
+	bool on_queue;	    /* runnable or running */
 	u64 rsp;	    /* kernel stack pointer while not running */
 	u64 kstack;	    /* top of the kernel stack */
 	struct process *process; /* NULL for kernel threads */
@@ -45,13 +46,14 @@ struct task {
 		u64 selectors;
 	};
 	struct list queue;	 /* in the run queue */
-	bool on_queue;		 /* runnable or running */
 	u32 cpu;		 /* whose rq.lock covers state, on_queue and queue: where it runs, or ran last */
 	struct task *next_tid;	   /* in the tid table */
 	struct list sibling;	   /* the process's threads */
 	u64 clear_child_tid;	   /* user address cleared and woken at exit, or 0 */
-	u64 set_child_tid;	   /* user address that gets the tid at the first run, or 0 */
-	u64 robust_list;	   /* user address of the head of the list, or 0 */
+	union {
+		u64 set_child_tid; /* until the first run: user address that gets the tid then, or 0 */
+		u64 robust_list;   /* from then on: user address of the head of the list, or 0 */
+	};
 	u64 affinity;		   /* CPUs it may run on; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */

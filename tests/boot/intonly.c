@@ -18,16 +18,23 @@ static struct tarry_stats counters(void)
 	return s;
 }
 
+/* Returns when the program has begun: until then the child is a copy of us, registers and all. */
 static int start(const char *path)
 {
-	char *argv[] = { (char *)path, NULL };
-	long pid = fork();
+	char *argv[] = { (char *)path, NULL }, byte;
+	int fds[2];
+	long pid;
 
+	pipe2(fds, O_CLOEXEC);
+	pid = fork();
 	if (pid == 0) {
 		dup2((int)open("/etc/argv", O_RDONLY), 1);	/* quiet: a file that can't be written */
 		execve(path, argv, environ);
 		exit(99);
 	}
+	close(fds[1]);
+	read(fds[0], &byte, 1);
+	close(fds[0]);
 	return (int)pid;
 }
 
@@ -109,8 +116,8 @@ static void test_calls(void)
 		EXPECT(s.fpu_loads < FEW);
 		EXPECT(s.fpu_init_loads < FEW);
 		/*
-		 * A mix of the entropy pool displaces the client's registers; lazy never needs them back, and
-		 * eager would not have loaded on the way to user mode.
+		 * A mix of the entropy pool displaces the client's registers; lazy never needs
+		 * them back, and eager loads where it can't be avoided any more.
 		 */
 		if (s.policy == TARRY_POLICY_DEFERRED)
 			EXPECT(s.fpu_loads_avoided > CALLS - FEW);
@@ -129,26 +136,33 @@ static void test_calls(void)
 	}
 }
 
-static uint64_t heap_growth(const char *path)
+/* The kernel's heap while they run. */
+static uint64_t heap_with(const char *path)
 {
-	uint64_t before = counters().heap_pages, after;
+	uint64_t pages;
 	int pids[TASKS];
 
 	for (int i = 0; i < TASKS; i++)
 		pids[i] = start(path);
 	sleep_ms(100);
-	after = counters().heap_pages;
+	pages = counters().heap_pages;
 	for (int i = 0; i < TASKS; i++)
 		stop(pids[i]);
-	return after > before ? after - before : 0;
+	return pages;
 }
 
-/* The integer-only ones come first: what the heap keeps of them only helps the others. */
+/* Twice, for the heap may keep some of what others before them have left. */
 static void test_memory(void)
 {
-	uint64_t without = heap_growth("/bin/intserver"), with = heap_growth("/bin/ipcserver");
+	uint64_t without = ~0ul, with = ~0ul;
 
-	printf("# %d programs: %lu heap pages if integer-only, %lu if not\n", TASKS, without, with);
+	for (int i = 0; i < 2; i++) {
+		uint64_t less = heap_with("/bin/intserver"), more = heap_with("/bin/ipcserver");
+
+		without = less < without ? less : without;
+		with = more < with ? more : with;
+	}
+	printf("# %d programs: a heap of %lu pages if integer-only, %lu if not\n", TASKS, without, with);
 	EXPECT(without + TASKS / 10 <= with);
 }
 

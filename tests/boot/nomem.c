@@ -58,23 +58,26 @@ static struct tarry_stats counters(void)
 	return s;
 }
 
-static uint64_t pages(void)
+static int same_as(const struct tarry_stats *before)
 {
-	struct tarry_stats s = counters();
+	struct tarry_stats now = counters();
 
-	return s.free_pages + s.heap_pages;
+	return now.free_pages + now.heap_pages >= before->free_pages + before->heap_pages &&
+	       now.heap_objects == before->heap_objects && now.tasks == before->tasks;
 }
 
 /* Ended tasks and kernel threads give their memory back a moment later. */
-static void expect_pages(const char *what, long n, uint64_t before, uint64_t tasks)
+static void expect_same(const char *what, long n, const struct tarry_stats *before)
 {
-	for (int i = 0; i < 200 && (pages() < before || counters().tasks != tasks); i++)
+	struct tarry_stats now;
+
+	for (int i = 0; i < 200 && !same_as(before); i++)
 		sleep_ms(1);
-	if (pages() < before)
-		FAIL("%s, allocation %ld failed: %lu pages lost", what, n, before - pages());
-	if (counters().tasks != tasks)
-		FAIL("%s, allocation %ld failed: %lu tasks, not %lu", what, n, counters().tasks,
-		     tasks);
+	now = counters();
+	if (!same_as(before))
+		FAIL("%s, allocation %ld failed: of %lu pages, %lu objects, %lu tasks came %lu, %lu, %lu",
+		     what, n, before->free_pages + before->heap_pages, before->heap_objects,
+		     before->tasks, now.free_pages + now.heap_pages, now.heap_objects, now.tasks);
 }
 
 /* Walks through the allocations of a call; undo takes back what its success made. */
@@ -83,13 +86,13 @@ static void walk(const char *what, struct attempt t, void (*undo)(struct attempt
 	long n;
 
 	for (n = 1; n < MAX_POINTS; n++) {
-		uint64_t before = pages(), tasks = counters().tasks;
+		struct tarry_stats before = counters();
 
 		t.n = n;
 		try(&t);
 		if (t.left || t.result != -ENOMEM)	/* even if it could do without */
 			break;
-		expect_pages(what, n, before, tasks);
+		expect_same(what, n, &before);
 	}
 	if (t.result < 0 && !t.left)
 		FAIL("%s, allocation %ld failed: %ld", what, n, t.result);
@@ -186,7 +189,7 @@ static void test_exec(void)
 
 	NEED_DEBUG();
 	for (n = 1; n < MAX_POINTS && status == 1 << 8; n++) {
-		uint64_t before = pages(), tasks = counters().tasks;
+		struct tarry_stats before = counters();
 		long pid = fork();
 
 		if (pid == 0) {
@@ -197,7 +200,7 @@ static void test_exec(void)
 			exit(t.result == -ENOMEM && !t.left ? 1 : 2);
 		}
 		wait4((int)pid, &status, 0);
-		expect_pages("exec", n, before, tasks);
+		expect_same("exec", n, &before);
 	}
 	EXPECT_EQ(status, 55 << 8);
 	EXPECT(n > 10);

@@ -29,7 +29,8 @@ static const long known[] = {
 	SYS_set_tid_address, SYS_clock_gettime, SYS_clock_getres, SYS_openat,
 	SYS_newfstatat, SYS_readlinkat, SYS_pipe2, SYS_prlimit64, SYS_getrandom,
 	SYS_rt_sigaction, SYS_nanosleep, SYS_clock_nanosleep, SYS_kill, SYS_tgkill, SYS_clone,
-	SYS_setpgid, TARRY_SYS_IPC_CALL, TARRY_SYS_IPC_REPLY_WAIT, TARRY_SYS_STATS,
+	SYS_setpgid, SYS_getcpu, SYS_set_robust_list, SYS_get_robust_list, TARRY_SYS_IPC_CALL,
+	TARRY_SYS_IPC_REPLY_WAIT, TARRY_SYS_STATS, TARRY_SYS_CRYPT,
 };
 
 static char *arena;

@@ -29,9 +29,11 @@ static void expect_share(int children, uint64_t least)
 	uint64_t sum = 0;
 
 	memset(shared, 0, PAGE_SIZE);
+	stay_on_cpus(ONE_CPU);
 	for (int i = 0; i < children; i++)
 		if (fork() == 0)
 			spin_counting(i, stop);
+	stay_on_cpus(ALL_CPUS);
 	sleep_ms(500);
 	*stop = 1;
 	for (int i = 0; i < children; i++)

@@ -1,34 +1,41 @@
 /*
- * What must hold: the invariants of the museum's catalogue, by their names there. check_invariants at every
- * choice, points inside the real code included; check_exit where a task is about to run in user mode.
+ * What must hold: the invariants of the museum's catalogue, by their names there. check_invariants at every choice,
+ * points inside the real code included; check_exit where a task is about to run in user mode. A CPU that is
+ * half-way through a transition (is_steady) is left out, and its own tasks; nothing else is.
  */
 #include <string.h>
 
 #include "fpu/cpu.h"
 #include "fpu/policy.h"
 #include "fpu/setup.h"
-#include "tests/explore/world.h"
+#include "tests/explore/images.h"
 
 static const char *const component_names[COMPONENTS] = { "x87", "MXCSR", "vector", "ungated" };
 
 static const char *whose(u8 value)
 {
+	static char name[4] = "X's";
+
 	if (!value)
 		return "initial";
 	if (value == GARBAGE)
 		return "the kernel's";
-	for (u32 i = 0; i < USERS; i++)
+	if (value == NOBODYS)
+		return "nobody's";
+	for (u32 i = 0; i < world.config.users; i++)
 		for (u32 c = 0; c < COMPONENTS; c++)
-			if (world.task[i].life == LIFE_ALIVE && world.task[i].logical.of[c] == value)
-				return (const char *[]){ "A's", "B's", "C's" }[i];
+			if (world.task[i].life == LIFE_ALIVE && world.task[i].logical.of[c] == value) {
+				name[0] = (char)('A' + i);
+				return name;
+			}
 	return "stale";
 }
 
-static void compare(u32 index, const struct values *found, u32 components, const char *rule)
+static void compare(u32 index, const struct values *found, const char *rule)
 {
 	const struct task *task = &world.task[index];
 
-	for (u32 c = 0; c < components; c++)
+	for (u32 c = 0; c < COMPONENTS; c++)
 		if (found->of[c] != task->logical.of[c])
 			fail("%s of %c: %s is %s, must be %s", rule, 'A' + index, component_names[c],
 			     whose(found->of[c]), task->logical.of[c] ? "its own" : "initial");
@@ -42,26 +49,30 @@ static bool lazy(void)
 static void check_active(u32 index)
 {
 	const struct task *task = &world.task[index];
+	const struct cpu *cpu = &world.cpu[task->cpu];
 
-	if (index != world.current || !fpregs_valid(&explored_cpu, task->fpu.active))
+	if (task->cpu == NOBODY || cpu->current != index || !is_valid(cpu, task->fpu.active))
 		fail("I-ONE: %c's load flag is clear, but the registers are not its own", 'A' + index);
-	if (registers.ts)
+	if (cpu->registers.ts)
 		fail("I-ONE: %c is ACTIVE with CR0.TS set", 'A' + index);
 	if (task->doomed)
 		fail("%c is ACTIVE although its fpstate could not be loaded", 'A' + index);
-	compare(index, &registers.values, COMPONENTS, "I-ONE: the registers");
+	compare(index, &cpu->registers.values, "I-ONE: the registers");
 }
 
 /* May run in user mode as it is. */
 static void check_integer_only(u32 index)
 {
-	if (index != world.current)
+	const struct task *task = &world.task[index];
+	const struct cpu *cpu = &world.cpu[task->cpu];
+
+	if (task->cpu == NOBODY || cpu->current != index)
 		fail("%c is integer-only, not running, and its flag is clear", 'A' + index);
-	if (!registers.ts)
+	if (!cpu->registers.ts)
 		fail("an integer-only task runs with CR0.TS clear");
-	if (registers.values.of[UNGATED])
+	if (cpu->registers.values.of[UNGATED])
 		fail("I-EXIT: an integer-only task runs with another's ungated components");
-	if (!strcmp(world.config.intonly, "init") && explored_cpu.owner != fpu_init_owner)
+	if (!strcmp(world.config.intonly, "init") && cpu->fpu.owner != fpu_init_owner)
 		fail("I-EXIT: an integer-only task finds other than initial values");
 }
 
@@ -73,7 +84,7 @@ static void check_memory(u32 index)
 
 	if (!image.used || !image.written)
 		fail("I-ONE: %c's fpstate is not its own", 'A' + index);
-	compare(index, &values, COMPONENTS, "I-ONE: the fpstate");
+	compare(index, &values, "I-ONE: the fpstate");
 }
 
 static void check_task(u32 index)
@@ -89,62 +100,78 @@ static void check_task(u32 index)
 	}
 	if (!task->fpu.user.fpstate || task->exec || task->doomed)
 		return;
-	if (fpregs_valid(&explored_cpu, &task->fpu.user))
-		compare(index, &registers.values, COMPONENTS, "I-OWN: the registers");
+	for (u32 i = 0; i < world.config.cpus; i++)
+		if (is_steady(&world.cpu[i]) && is_valid(&world.cpu[i], &task->fpu.user))
+			compare(index, &world.cpu[i].registers.values, "I-OWN: the registers");
 	check_memory(index);
 }
 
-static void check_owner(void)
+/* Its CPU is half-way through something that it takes part in. */
+static bool busy(u32 index)
 {
-	const void *owner = explored_cpu.owner;
+	u8 cpu = world.task[index].cpu;
 
-	if (owner == fpu_init_owner && memcmp(&registers.values, &(struct values){ 0 }, sizeof(struct values)))
+	return cpu != NOBODY && !is_steady(&world.cpu[cpu]);
+}
+
+static void check_owner(const struct cpu *cpu)
+{
+	const void *owner = cpu->fpu.owner;
+	const struct values *values = &cpu->registers.values;
+
+	if (owner == fpu_init_owner && memcmp(values, &(struct values){ 0 }, sizeof(*values)))
 		fail("I-OWN: the registers are said to be initial and are not");
-	if (owner == fpu_kernel_owner && (registers.values.of[X87] || registers.values.of[MXCSR]))
+	if (owner == fpu_kernel_owner && (values->of[X87] || values->of[MXCSR]))
 		fail("I-KFPU: the registers are said to be the kernel's, but FCW or MXCSR is not");
 	if (!owner || owner == fpu_init_owner || owner == fpu_kernel_owner)
 		return;
-	for (u32 i = 0; i < USERS; i++)
+	for (u32 i = 0; i < world.config.users; i++)
 		if (owner == &world.task[i].fpu.user)
 			return;
 	fail("I-OWN: the owner is no context");
 }
 
-static void check_pkru(void)
+static void check_pkru(const struct cpu *cpu)
 {
-	if (registers.pkru != world.task[world.current].pkru)
-		fail("I-PKRU: %c runs with another PKRU than its own", 'A' + world.current);
+	if (cpu->registers.pkru != world.task[cpu->current].pkru)
+		fail("I-PKRU: %c runs with another PKRU than its own", 'A' + cpu->current);
+}
+
+static void check_cpu(const struct cpu *cpu)
+{
+	if (cpu->fpu.ts != cpu->registers.ts)
+		fail("the shadow of CR0.TS is wrong");
+	if (cpu->place != AT_POINT && (cpu->preempt_count || cpu->fpu.locked || cpu->fpu.in_kernel))
+		fail("a section or lock was not closed");
+	check_owner(cpu);
+	if (is_user(cpu->current) && !world.task[cpu->current].exec)
+		check_pkru(cpu);
 }
 
 void check_invariants(void)
 {
-	if (explored_cpu.ts != registers.ts)
-		fail("the shadow of CR0.TS is wrong");
-	if (world.place != AT_POINT && (world.preempt_count || explored_cpu.locked || explored_cpu.in_kernel))
-		fail("a section or lock was not closed");
-	check_owner();
-	if (world.place == DYING)
-		return;
-	for (u32 i = 0; i < USERS; i++)
-		if (world.task[i].life == LIFE_ALIVE)
+	for (u32 i = 0; i < world.config.cpus; i++)
+		if (is_steady(&world.cpu[i]))
+			check_cpu(&world.cpu[i]);
+	for (u32 i = 0; i < world.config.users; i++)
+		if (world.task[i].life == LIFE_ALIVE && !busy(i))
 			check_task(i);
-	if (world.current < USERS && !world.task[world.current].exec)
-		check_pkru();
 }
 
 void check_exit(void)
 {
-	const struct task *task = &world.task[world.current];
-	u8 ungated = registers.values.of[UNGATED];
+	const struct cpu *cpu = this_cpu();
+	const struct task *task = me();
+	u8 ungated = cpu->registers.values.of[UNGATED];
 
-	check_pkru();
+	check_pkru(cpu);
 	if (!task->fpu.user.fpstate) {
-		check_integer_only(world.current);
+		check_integer_only(cpu->current);
 	} else if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
-		check_active(world.current);
-	} else if (!lazy() || !registers.ts) {
-		fail("I-EXIT: %c runs in user mode without its registers", 'A' + world.current);
+		check_active(cpu->current);
+	} else if (!lazy() || !cpu->registers.ts) {
+		fail("I-EXIT: %c runs in user mode without its registers", 'A' + cpu->current);
 	} else if (ungated != task->logical.of[UNGATED] && !(task->doomed && !ungated)) {
-		fail("I-EXIT: %c runs with ungated components that are %s", 'A' + world.current, whose(ungated));
+		fail("I-EXIT: %c runs with ungated components that are %s", 'A' + cpu->current, whose(ungated));
 	}
 }

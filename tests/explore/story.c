@@ -5,22 +5,27 @@
 #include "fpu/setup.h"
 #include "tests/explore/story.h"
 
-#define LONGEST 256
-
 const char *const fpu_state_names[FPU_STATES] = { "NONE", "ACTIVE", "CACHED", "INACTIVE" };
 const char *const fpu_event_names[FPU_EVENTS] = {
 #define FPU_EVENT(name, text) #name,
 #include "fpu/transitions.def"
 };
-static const char *const task_names[TASKS] = { "A", "B", "C", "the kernel thread", "idle" };
 
 const char *config_name(const struct config *config)
 {
-	static char name[64];
+	static char name[80];
 
 	snprintf(name, sizeof(name), "%s, %s%s%s", config->policy, config->intonly ? "intonly=" : "no integer-only",
 		 config->intonly ? config->intonly : "", config->ungated ? ", ungated" : "");
 	return name;
+}
+
+static const char *task_name(u32 task)
+{
+	static char letter[2];
+
+	letter[0] = (char)('A' + task);
+	return is_user(task) ? letter : "the kernel task";
 }
 
 static void say(enum event event, char *text, size_t size)
@@ -37,16 +42,17 @@ static void say(enum event event, char *text, size_t size)
 		[EVENT_EXEC] = "starts a new program",
 		[EVENT_EXEC_INTEGER] = "starts an integer-only program",
 		[EVENT_DIE] = "ends",
+		[EVENT_POWER] = "takes the CPU down or brings it back",
 	};
 
 	if (plain[event])
 		snprintf(text, size, "%s", plain[event]);
 	else if (event >= EVENT_DAMAGE_0)
-		snprintf(text, size, "damages %s's fpstate", task_names[event - EVENT_DAMAGE_0]);
+		snprintf(text, size, "damages %s's fpstate", task_name(event - EVENT_DAMAGE_0));
 	else if (event >= EVENT_FORK_0)
-		snprintf(text, size, "makes a child, %s", task_names[event - EVENT_FORK_0]);
+		snprintf(text, size, "makes a child, %s", task_name(event - EVENT_FORK_0));
 	else
-		snprintf(text, size, "gives way to %s", task_names[event - EVENT_SWITCH_0]);
+		snprintf(text, size, "gives way to %s", task_name(event - EVENT_SWITCH_0));
 }
 
 static void say_step(void)
@@ -57,31 +63,32 @@ static void say_step(void)
 	printf("\n");
 }
 
-static void live(u32 number, enum event event)
+/* Going on is worth a line only if a context changes state. */
+static void live(u32 number, struct step step, bool last)
 {
-	char text[80];
-	u32 who = world.current;
-	bool inside = world.place == AT_POINT;
+	const struct cpu *cpu = &world.cpu[step.cpu];
+	char text[80], who[40];
 
-	say(event, text, sizeof(text));
+	say((enum event)step.event, text, sizeof(text));
+	snprintf(who, sizeof(who), "%s%s", task_name(cpu->current),
+		 cpu->place == AT_POINT ? ", inside the kernel," : "");
 	last_step.site = NULL;
-	world_step(event);
-	printf("  %3u  %s%s %s", number, task_names[who], inside ? ", inside the kernel," : "", text);
+	world_step(step.cpu, (enum event)step.event);
+	if (step.event == EVENT_CONTINUE && !last_step.site && !last)
+		return;
+	printf("  %3u  ", number);
+	if (world.config.cpus > 1)
+		printf("CPU %u: ", step.cpu);
+	printf("%s %s", who, text);
 	say_step();
 }
 
-void tell_story(const struct config *config, const struct origin *origin, u32 state, enum event last)
+void tell_story(const struct config *config, const struct story *story)
 {
-	u8 events[LONGEST];
-	u32 n = 0;
-
-	for (u32 i = state; i && n < LONGEST; i = origin[i].from)
-		events[n++] = origin[i].event;
 	printf("  %s\n", world_failure);
 	world_start(config);
-	for (u32 i = 1; n; i++)
-		live(i, events[--n]);
-	live(0, last);
+	for (u32 i = 0; i < story->steps; i++)
+		live(i + 1, story->step[i], i + 1 == story->steps);
 }
 
 bool tell_coverage(const char *policy)
@@ -96,7 +103,7 @@ bool tell_coverage(const char *policy)
 	u32 wanted = 0, missing = 0;
 
 	for (u32 i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		bool ours = strchr(table[i].policies, policy[0]);
+		bool ours = strchr(table[i].policies, policy[0]) != NULL;
 		bool was = taken[table[i].event][table[i].from][table[i].to];
 
 		wanted += ours;

@@ -4,16 +4,19 @@
 
 #include "tests/explore/world.h"
 
-/* How a state was first reached. */
-struct origin {
-	u32 from;
-	u8 event;
+struct step {
+	u8 cpu, event;
+};
+
+struct story {
+	struct step *step;
+	u32 steps;
 };
 
 const char *config_name(const struct config *config);
 
-/* Lives the way to a state once more, then the event that went wrong, one event a line. */
-void tell_story(const struct config *config, const struct origin *origin, u32 state, enum event last);
+/* Lives a story that ends in a failure once more, one event a line. */
+void tell_story(const struct config *config, const struct story *story);
 
 /* False if a transition of the policy was never taken, or one that is not the policy's was. */
 bool tell_coverage(const char *policy);

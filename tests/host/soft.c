@@ -3,32 +3,11 @@
  * registers are saved by both, and the same image is restored by both, for all subsets of the components that
  * the machine has. Compared are values: a component that XSTATE_BV leaves out has its initial one, and real
  * CPUs may call a component in use that is not.
- *
- * Between loading registers and saving them no instruction may use a vector register: this file is compiled
- * without them, and with the kernel's own string functions.
  */
-#include "host.h"
-
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#pragma GCC target("general-regs-only")
-#define memcpy kernel_memcpy
-#define memmove kernel_memmove
-#define memset kernel_memset
-#define memcmp kernel_memcmp
-#define strlen kernel_strlen
-#define strnlen kernel_strnlen
-#define strcmp kernel_strcmp
-#define strncmp kernel_strncmp
-
-#include "fpu/insn.h"
-#include "fpu/soft.c"
-#include "fpu/soft_supervisor.c"
-#include "fpu/xstate.c"
-#include "kernel/string.c"
+#include "soft_machine.h"
 
 static struct rng rng = { 20180618 };
 
@@ -39,36 +18,17 @@ static u64 random_word(void)
 
 #include "xsave_data.h"
 
-#define ARCH_REQ_XCOMP_PERM 0x1023
 #define COMBINATIONS 40000 /* of components in use and RFBM, each with other contents, on a CPU with few */
-#define MAX_AREA 16384
 #define UNTOUCHED 0xc3
 
-static struct xstate_layout layout;
-static u64 features; /* the components that are compared */
 static struct soft_cpu cpu;
 static u32 rounds;
 static struct xsave_area *start, *image, *real, *model; /* start: the registers that the program had */
 
-static struct xsave_area *new_area(void)
-{
-	struct xsave_area *area = aligned_alloc(XSAVE_ALIGN, MAX_AREA);
-
-	assert_non_null(area);
-	memset(area, 0, MAX_AREA);
-	return area;
-}
-
-/* Tiles need the kernel's permission; BNDCSR takes no random value. */
 static int set_up(void **state)
 {
-	if (!(cpuid(1, 0).ecx & BIT(27)))
+	if (!find_components())
 		return 0;
-	xstate_probe(&layout, cpuid);
-	features = xgetbv(0) & layout.user & ~XFM_BOUND;
-	if (features & XFM(XF_TILEDATA) && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XF_TILEDATA))
-		features &= ~XFM_TILES;
-	assert_true(xstate_standard_size(&layout, features) <= MAX_AREA);
 	rounds = MAX(COMBINATIONS >> 2 * __builtin_popcountl(features), 2);
 	start = new_area(), image = new_area(), real = new_area(), model = new_area();
 	xsave64(start, features);
@@ -339,109 +299,6 @@ static void refuses_what_the_cpu_refuses(void **state)
 	free(background);
 }
 
-/* --- Supervisor components, which no user program can compare --- */
-
-static struct xstate_layout extended;
-static struct soft_cpu machine;
-
-static void start_machine(void)
-{
-	static struct xsave_area *scratch;
-
-	extended = layout;
-	soft_extend_layout(&extended);
-	if (!scratch)
-		scratch = new_area();
-	soft_init(&machine, &extended, features, scratch);
-	memset(model, 0, MAX_AREA);
-}
-
-/* Fails if IA32_XSS does not decide, or PASID is not at its place behind the user components. */
-static void pasid_is_saved_and_restored(void **state)
-{
-	u64 *stored;
-
-	start_machine();
-	machine.pasid = 0x80001234;
-	assert_int_equal(soft_xsaves(&machine, model, ~0ul), 0);
-	assert_int_equal(model->xcomp_bv, XCOMP_COMPACTED | features);
-	machine.xss = XFM(XF_PASID);
-	assert_int_equal(soft_xsaves(&machine, model, ~0ul), 0);
-	assert_int_equal(model->xcomp_bv, XCOMP_COMPACTED | features | XFM(XF_PASID));
-	assert_int_equal(model->xstate_bv & XFM(XF_PASID), XFM(XF_PASID));
-	stored = (u64 *)((u8 *)model + xstate_compact_offset(&extended, model->xcomp_bv, XF_PASID));
-	assert_int_equal(*stored, 0x80001234);
-	*stored = 0x80000077;
-	assert_int_equal(soft_xrstors(&machine, model, XFM(XF_PASID)), 0);
-	assert_int_equal(machine.pasid, 0x80000077);
-	model->xstate_bv &= ~XFM(XF_PASID);
-	assert_int_equal(soft_xrstors(&machine, model, 0), 0);
-	assert_int_equal(machine.pasid, 0x80000077);
-	assert_int_equal(soft_xrstors(&machine, model, XFM(XF_PASID)), 0);
-	assert_int_equal(machine.pasid, 0);
-	assert_int_equal(soft_xsaves(&machine, model, ~0ul), 0);
-	assert_int_equal(model->xstate_bv & XFM(XF_PASID), 0);
-}
-
-/* Fails if a user instruction accepts a supervisor component, or XRSTORS one that IA32_XSS lacks. */
-static void supervisor_bits_are_refused(void **state)
-{
-	start_machine();
-	machine.xss = XFM(XF_PASID);
-	assert_int_equal(soft_xsavec(&machine, model, ~0ul), 0);
-	assert_int_equal(model->xcomp_bv, XCOMP_COMPACTED | features);
-	model->xstate_bv = 0;
-	model->xcomp_bv |= XFM(XF_PASID);
-	assert_int_equal(soft_xrstor_compacted(&machine, model, 0), SOFT_GP);
-	assert_int_equal(soft_xrstors(&machine, model, 0), 0);
-	machine.xss = 0;
-	assert_int_equal(soft_xrstors(&machine, model, 0), SOFT_GP);
-}
-
-/* Fails if a reserved bit of PASID is loaded, or refused where it is not loaded. */
-static void pasid_reserved_bits(void **state)
-{
-	u64 *stored;
-
-	start_machine();
-	machine.xss = XFM(XF_PASID);
-	model->xcomp_bv = XCOMP_COMPACTED | XFM(XF_PASID);
-	model->xstate_bv = XFM(XF_PASID);
-	stored = (u64 *)model->extended;
-	for (u32 bit = 0; bit < 64; bit++) {
-		bool reserved = bit >= 32 || (bit >= 20 && bit < 31);
-
-		*stored = 1ul << bit;
-		assert_int_equal(soft_xrstors(&machine, model, 0), 0);
-		machine.pasid = 5;
-		assert_int_equal(soft_xrstors(&machine, model, XFM(XF_PASID)), reserved ? SOFT_GP : 0);
-		assert_int_equal(machine.pasid, reserved ? 5 : *stored);
-	}
-}
-
-static void check_cet(u64 u_cet, u64 ssp, bool valid)
-{
-	const u64 cet[2] = { u_cet, ssp };
-
-	assert_int_equal(soft_cet_u.valid(&machine, cet), valid);
-}
-
-/* Fails if the model lets WRMSR see a value that it would refuse. */
-static void cet_values(void **state)
-{
-	check_cet(0, 0, true);
-	check_cet(0x3f, 0x7ffffffffffc, true);
-	check_cet(0xfffff00000000000 | 0x400, 0xffff800000000000, true);
-	check_cet(0x800, 4, true);
-	check_cet(0xc00, 0, false);
-	for (u32 bit = 6; bit < 10; bit++)
-		check_cet(1ul << bit, 0, false);
-	check_cet(0x800000000000, 0, false);
-	check_cet(0, 0x800000000000, false);
-	check_cet(0, 1, false);
-	check_cet(0, 2, false);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,10 +307,6 @@ int main(void)
 		cmocka_unit_test(restore_all_subsets),
 		cmocka_unit_test(exact_size),
 		cmocka_unit_test(refuses_what_the_cpu_refuses),
-		cmocka_unit_test(pasid_is_saved_and_restored),
-		cmocka_unit_test(supervisor_bits_are_refused),
-		cmocka_unit_test(pasid_reserved_bits),
-		cmocka_unit_test(cet_values),
 	};
 
 	return cmocka_run_group_tests_name("soft", tests, set_up, NULL);

@@ -56,12 +56,14 @@ def traced(program, *options, stdin=b""):
     return records, stats
 
 
-def check_sequence(records):
+def check_sequence(records, cpus):
     """Each record is numbered, and there is a place to start reading within every thousand."""
     for number, record in enumerate(records):
         expect_equal(record["seq"], number, "a sequence number")
     starts = [record["seq"] for record in records if record["kind"] == "snapshot-cpu"]
     expect(starts and starts[0] == 0, "the trace does not begin with a snapshot")
+    expect_equal([records[i].get("cpu") for i in range(cpus)], list(range(cpus)),
+                 "the processors in the first snapshot")
     for first, second in zip(starts, [*starts[1:], len(records)]):
         expect(second - first <= SNAPSHOT_EVERY + SNAPSHOT_SLACK,
                f"no snapshot between records {first} and {second}")
@@ -119,7 +121,7 @@ def check_counters(records, stats):
 
 def check(records, stats, policy):
     expect_equal(stats["policy"], policy, "the policy")
-    check_sequence(records)
+    check_sequence(records, len(stats["cpus"]))
     check_transitions(records, policy)
     check_chains(records)
     return check_counters(records, stats)
@@ -140,5 +142,7 @@ def tests():
     for policy in ("deferred", "eager", "lazy"):
         yield policy, lambda policy=policy: small_run(policy)
         yield f"{policy}, many switches", lambda policy=policy: many_switches(policy)
+    for count in ("2", "4"):
+        yield f"{count} processors", lambda count=count: small_run("deferred", "--smp", count)
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

@@ -52,6 +52,7 @@ struct tarry_stats {
 	uint64_t policy;		/* TARRY_POLICY_... */
 	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
 	uint64_t cpus;			/* now, CPUs that are online; the other counters are sums over all */
+	uint64_t heap_objects;		/* now, what the kernel has allocated and not freed, of any size */
 };
 
 #define TARRY_POLICY_DEFERRED		0

@@ -1,6 +1,6 @@
 /*
- * In the place of the kernel's fpu/cpu.h: the one CPU of the explorer, whose preemption count and numbered
- * points it watches. A point is any place with interrupts on at which the explorer may let one come.
+ * In the place of the kernel's fpu/cpu.h: the explored CPUs and their numbered points. A point is any place at which
+ * the explorer may let something come: another CPU always, an interrupt or a switch if this CPU would take it there.
  */
 #ifndef FPU_CPU_H
 #define FPU_CPU_H
@@ -9,22 +9,15 @@
 
 #define TASK_NEED_FPU_LOAD BIT(1)
 
-extern struct fpu_cpu explored_cpu;
-
-/* A numbered point; does nothing while interrupts are off. */
 void explore_point(u32 number);
 
-/* The running task; a kernel thread has active == NULL. */
+/* The CPU that executes, and its task; a kernel thread has active == NULL. */
+struct fpu_cpu *fpu_this_cpu(void);
 struct fpu_task *fpu_current(void);
 
 void preempt_disable(void);
 void preempt_enable(void);
 
-static inline struct fpu_cpu *fpu_this_cpu(void)
-{
-	return &explored_cpu;
-}
-
-#define FPU_POINT() explore_point(__LINE__)
+#define FPU_POINT() explore_point(__LINE__ << 8 | sizeof(__FILE__))
 
 #endif

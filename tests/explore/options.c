@@ -1,0 +1,121 @@
+/* What may happen next on a CPU. */
+#include "fpu/kernel.h"
+#include "tests/explore/world.h"
+
+static bool alive(u32 index)
+{
+	return !is_user(index) || world.task[index].life == LIFE_ALIVE;
+}
+
+/* In the registers of any CPU. */
+static bool valid_somewhere(const struct fpu_context *context)
+{
+	for (u32 i = 0; i < world.config.cpus; i++)
+		if (is_valid(&world.cpu[i], context))
+			return true;
+	return false;
+}
+
+/* Damage is done to what only memory holds, once, and by a kernel task: no program could do it. */
+static u64 damage_options(void)
+{
+	u64 options = 0;
+
+	for (u32 i = 0; i < world.config.users; i++)
+		if (world.task[i].doomed)
+			return 0;
+	for (u32 i = 0; i < world.config.users; i++) {
+		const struct task *task = &world.task[i];
+
+		if (alive(i) && task->cpu == NOBODY && !task->trail && task->fpu.user.fpstate &&
+		    !valid_somewhere(&task->fpu.user))
+			options |= BIT(EVENT_DAMAGE_0 + i);
+	}
+	return options;
+}
+
+/* A task that is on no CPU, or this CPU's kernel task. */
+static u64 switch_options(u8 cpu)
+{
+	u64 options = 0;
+
+	for (u32 i = 0; i < world.config.users; i++)
+		if (alive(i) && world.task[i].cpu == NOBODY)
+			options |= BIT(EVENT_SWITCH_0 + i);
+	if (world.cpu[cpu].current != KERNEL_TASK(cpu))
+		options |= BIT(EVENT_SWITCH_0 + KERNEL_TASK(cpu));
+	return options;
+}
+
+static u64 system_calls(const struct cpu *cpu)
+{
+	u64 options = BIT(EVENT_EXIT) | BIT(EVENT_SECTION) | BIT(EVENT_EXEC) | BIT(EVENT_DIE);
+
+	for (u32 i = 0; i < world.config.users; i++)
+		if (world.task[i].life == LIFE_FREE)
+			options |= BIT(EVENT_FORK_0 + i);
+	if (world.config.intonly && cpu->current == world.config.users - 1)
+		options |= BIT(EVENT_EXEC_INTEGER);
+	return options;
+}
+
+static u64 user_options(const struct task *task)
+{
+	u64 options = BIT(EVENT_ENTER) | BIT(EVENT_VECTOR);
+
+	if (world.config.pkru)
+		options |= BIT(EVENT_WRPKRU);
+	if (world.config.ungated && task->fpu.user.fpstate && !(task->fpu.own_flags & TASK_NEED_FPU_LOAD))
+		options |= BIT(EVENT_UNGATED);
+	return options;
+}
+
+static u64 kernel_options(u8 index)
+{
+	const struct cpu *cpu = &world.cpu[index];
+
+	if (cpu->current == KERNEL_TASK(index))
+		return BIT(EVENT_SECTION) | (world.config.damage ? damage_options() : 0) |
+		       (world.config.power ? BIT(EVENT_POWER) : 0);
+	return world.task[cpu->current].killed ? BIT(EVENT_DIE) : system_calls(cpu);
+}
+
+/* Tasks that have no CPU and are inside a call. */
+static u32 suspended(void)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < world.config.users; i++)
+		n += world.task[i].cpu == NOBODY && world.task[i].trail;
+	return n;
+}
+
+static bool may_switch(const struct cpu *cpu)
+{
+	return !cpu->preempt_count && (cpu->place != AT_POINT || suspended() < world.config.suspended);
+}
+
+bool world_local(u8 index)
+{
+	const struct cpu *cpu = &world.cpu[index];
+
+	return cpu->place == IN_USER || (cpu->place == AT_POINT && (!cpu->interrupts || cpu->preempt_count));
+}
+
+u64 world_options(u8 index)
+{
+	const struct cpu *cpu = &world.cpu[index];
+	u64 anywhere;
+
+	if (cpu->place == IN_USER)
+		return user_options(&world.task[cpu->current]);
+	if (cpu->place == DYING)
+		return switch_options(index);
+	if (!cpu->interrupts)
+		return BIT(EVENT_CONTINUE);
+	world.self = index;
+	if (!cpu->fpu.online)
+		return BIT(EVENT_POWER) | (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0);
+	anywhere = (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0) | (may_switch(cpu) ? switch_options(index) : 0);
+	return anywhere | (cpu->place == AT_POINT ? BIT(EVENT_CONTINUE) : kernel_options(index));
+}

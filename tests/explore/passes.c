@@ -1,0 +1,61 @@
+/*
+ * What is searched apart, and how far. On two CPUs the space is large. Values that nobody may look at are overwritten
+ * (scrub.c). A CPU whose next steps are its own affair goes on alone; what allows that, that it leaves alone what is
+ * another's, is checked at each step (apart.c), and two contexts are searched once with the CPUs taking turns before
+ * each single instruction. Of three contexts at most one is preempted inside a call, in the plain configuration, else
+ * they are between calls; of two any.
+ */
+#include <stdio.h>
+
+#include "tests/explore/passes.h"
+#include "tests/explore/search.h"
+
+struct pass {
+	const char *what;
+	u8 users, suspended;
+	bool damage, pkru, power, every_point;
+	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
+};
+
+static const struct pass one_cpu[] = {
+	{ "values and damage", 3, 0, .damage = true },
+	{ "protection keys", 3, 0, .pkru = true },
+	{ "two contexts, preempted anywhere", 2, 2, .damage = true },
+	{ "two contexts, the CPU down and back", 2, 0, .power = true },
+};
+
+static const struct pass two_cpus[] = {
+	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
+	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
+	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
+	{ "two contexts, protection keys", 2, 0, .pkru = true },
+	{ "two contexts, CPUs down and back", 2, 0, .power = true },
+	{ "three contexts", 3, 0, .only = NOT_BOTH },
+	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
+};
+
+static bool explore_pass(struct config config, const struct pass *pass)
+{
+	if ((config.intonly != NULL) + config.ungated > (int[]){ 2, 1, 0 }[pass->only])
+		return true;
+	config.users = pass->users;
+	config.suspended = pass->suspended;
+	config.damage = pass->damage;
+	config.pkru = pass->pkru;
+	config.power = pass->power;
+	config.every_point = pass->every_point;
+	config.scrub = config.cpus > 1;
+	return search(&config, pass->what);
+}
+
+bool explore_config(struct config config, const char *name)
+{
+	const struct pass *passes = config.cpus > 1 ? two_cpus : one_cpu;
+	u32 n = config.cpus > 1 ? ARRAY_SIZE(two_cpus) : ARRAY_SIZE(one_cpu);
+	bool good = true;
+
+	for (u32 i = 0; i < n && good; i++)
+		good = explore_pass(config, &passes[i]);
+	printf("%s %s\n", good ? "ok" : "FAIL", name);
+	return good;
+}
