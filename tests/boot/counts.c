@@ -104,7 +104,8 @@ static void test_initial(void)
 	save_initial_state();
 	show("bytes stored in saves of initial state", SINCE(fpu_bytes_saved), "64 for each:",
 	     64 * SINCE(fpu_saves));
-	EXPECT(policy == TARRY_POLICY_LAZY || SINCE(fpu_saves) >= SLEEPS);
+	/* A thread on another CPU may be done before we sleep. */
+	EXPECT(policy == TARRY_POLICY_LAZY || SINCE(fpu_saves) >= (before.cpus > 1 ? 1 : SLEEPS));
 	EXPECT_EQ(SINCE(fpu_bytes_saved), 64 * SINCE(fpu_saves));
 }
 
