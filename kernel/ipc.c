@@ -83,16 +83,17 @@ static __attribute__((noinline)) void wait_slowly(void)
 
 /*
  * The task sleeps until its answer is there. Called with the lock, which is let go; next, if any, gets the CPU at
- * once.
+ * once (schedule_to lets the lock go when next can't run, and perhaps end, elsewhere any more).
  */
 static inline long wait_for_answer(struct task *task, struct task *next)
 {
 	long result;
 
 	task->state = TASK_SLEEPING;
-	ipc_unlock();
 	if (likely(next != NULL))
-		schedule_to(next);
+		schedule_to(next, &task_lock);
+	else
+		ipc_unlock();
 	task = current; /* the same: cheaper than keeping it in a register that the switch has to save */
 	if (unlikely(task->ipc.phase != IPC_DONE))
 		wait_slowly();

@@ -153,26 +153,17 @@ void schedule_preempted(void)
 	reschedule(true);
 }
 
-/* Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock. */
-static __attribute__((noinline)) void schedule_queued(struct task *next)
+/* Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock, and the caller's. */
+static __attribute__((noinline)) void schedule_queued(struct task *next, struct spinlock *lock)
 {
-	bool here = next->cpu == this_cpu->id;
-
-	if (here) {
-		next->state = TASK_RUNNING;
-		if (!next->on_queue) {
-			next->on_queue = true;
-			runqueue_add(&this_cpu->self->rq, next);
-		}
-	}
 	spin_release(&this_cpu->self->rq.lock);
-	if (!here)
-		task_wake(next);
+	task_wake(next);
+	spin_release(lock);
 	reschedule(false);
 }
 
 /* next runs on what is left of the slice, so that a pair that calls each other for ever starves nobody. */
-void schedule_to(struct task *next)
+void schedule_to(struct task *next, struct spinlock *lock)
 {
 	struct task *prev = current;
 
@@ -181,9 +172,10 @@ void schedule_to(struct task *next)
 	spin_acquire(&this_cpu->self->rq.lock);
 	if (unlikely(next->cpu != this_cpu->id || next->on_queue || prev->state != TASK_SLEEPING ||
 		     prev->flags & TASK_RESCHED)) {
-		schedule_queued(next);
+		schedule_queued(next, lock);
 		return;
 	}
+	spin_release(lock);
 	next->state = TASK_RUNNING;
 	next->on_queue = true;
 	prev->on_queue = false;
@@ -229,6 +221,8 @@ void task_wake(struct task *task)
 			sched_enqueue(cpu, task);
 			place = false;
 		}
+	} else if (cpu->current_task == task && cpu != this_cpu->self && task->flags & TASK_KILLED) {
+		smp_send_reschedule(cpu->id); /* it should know at once */
 	}
 	spin_release(&cpu->rq.lock);
 	if (place)

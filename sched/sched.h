@@ -4,6 +4,7 @@
 
 #include "kernel/types.h"
 
+struct spinlock;
 struct task;
 
 #define SLICE_TICKS 5
@@ -21,10 +22,10 @@ void schedule(void);
 void schedule_preempted(void);
 /*
  * Lays the current user task, which must be TASK_SLEEPING, aside and runs next, another sleeping one, at once; if
- * next has been woken by something else, or our time is over, they go through the run queue. Interrupts off, before
- * and after.
+ * next has been woken by something else, runs elsewhere, or our time is over, they go through the run queue. Interrupts
+ * off, before and after. Under the caller's lock next can't be freed; it is let go.
  */
-void schedule_to(struct task *next);
+void schedule_to(struct task *next, struct spinlock *lock);
 
 /* The current task leaves for ever. */
 void sched_die(void) __attribute__((noreturn));

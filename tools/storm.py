@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Boots the storm (user/storm.c) and reads what it found; run alone, the long campaign.
 
-The campaign is three runs on QEMU with 4 processors, one for each policy, and three on Bochs with 2. A run's
-seed is printed and can be given again. A run without its last line, or with fewer checks than were
-asked for, has failed, whatever its status.
+The campaign is three runs on QEMU with 4 processors, one for each policy, and three on Bochs with
+2. A run's seed is printed and can be given again. A run without its last line, with fewer checks
+or fewer processors than were asked for, has failed, whatever its status.
 
     storm.py [--seed N] [--percent N]
 """
@@ -18,6 +18,7 @@ from boot import Boot, capture, make
 from compare import POLICIES
 from errors import HostError
 
+FIRST_LINE = re.compile(r"storm: (\d+) CPUs; a check is .*")
 LAST_LINE = re.compile(r"storm: (\d+) checks, (\d+) mismatches, (\d+) tasks")
 SECONDS = 1800
 MACHINES = {"qemu": (4, 10_000_000), "bochs": (2, 1_000_000)}
@@ -49,9 +50,11 @@ class Storm:
 
     def judge(self, result, out, everything):
         lines = out.splitlines() or [""]
-        match = LAST_LINE.fullmatch(lines[-1])
-        if not match:
+        first, match = FIRST_LINE.fullmatch(lines[0]), LAST_LINE.fullmatch(lines[-1])
+        if not first or not match:
             trouble = "the storm did not come to its end"
+        elif int(first[1]) != self.smp:
+            trouble = f"{first[1]} processors ran programs, not {self.smp}"
         elif int(match[1]) < self.checks or int(match[3]) != self.tasks:
             trouble = f"{self.checks} checks by {self.tasks} tasks were wanted: {lines[-1]}"
         elif int(match[2]) or result.status:

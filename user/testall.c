@@ -8,7 +8,7 @@
 #include <lib.h>
 
 /* Ticks for one program: many times what the longest takes anywhere, since this is no test of speed. */
-enum { MAX_TESTS = 64, NAME_SIZE = 32, MAX_TICKS = 200000 };
+enum { MAX_TESTS = 64, NAME_SIZE = 32, MAX_TICKS = 200000, WATCH_MS = 10000 };
 
 static char names[MAX_TESTS][NAME_SIZE];
 static int count;
@@ -88,18 +88,18 @@ static int leaked(const struct tarry_stats *before)
 }
 
 /*
- * A process that waits beside the program; at the limit it ends the program's whole group. It must not wake before: some
- * programs count what happens to registers. An emulator may lose ticks, so that the first sleep need not be the last.
+ * A process that waits beside the program; at the limit it ends the program's whole group. It hardly ever runs, for
+ * some programs count loads.
  */
 static long start_watch(const char *path, long pid)
 {
-	uint64_t now = counters().ticks, end = now + MAX_TICKS;
+	uint64_t end = counters().ticks + MAX_TICKS;
 	long watch = fork();
 
 	if (watch)
 		return watch;
-	for (; now < end; now = counters().ticks)
-		sleep_ms(end - now);
+	while (counters().ticks < end)
+		sleep_ms(WATCH_MS);
 	printf("# %s hangs: killed after %d ticks\n", path, MAX_TICKS);
 	kill(-(int)pid, SIGKILL);
 	exit(0);

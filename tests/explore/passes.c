@@ -17,19 +17,20 @@ struct pass {
 	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
+/* The small ones first: a failure is told as soon as it is found. */
 static const struct pass one_cpu[] = {
-	{ "values and damage", 3, 0, .damage = true },
+	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "two contexts, preempted anywhere", 2, 2, .damage = true },
-	{ "two contexts, the CPU down and back", 2, 0, .power = true },
+	{ "values and damage", 3, 0, .damage = true },
 };
 
 static const struct pass two_cpus[] = {
+	{ "two contexts, CPUs down and back", 2, 0, .power = true },
+	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
 	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
-	{ "two contexts, protection keys", 2, 0, .pkru = true },
-	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "three contexts", 3, 0, .only = NOT_BOTH },
 	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
 };

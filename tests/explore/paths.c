@@ -214,10 +214,11 @@ static void power(void)
 		cpu->fpu.online = false;
 		return;
 	}
-	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } }, .ts = cpu->fpu.ts };
+	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } } };
 	cpu->interrupts = false;
-	fpregs_claim(&cpu->fpu, NULL);
+	cpu->fpu.ts = false;
 	fpu_image_load_init(&cpu->fpu);
+	fpregs_claim(&cpu->fpu, NULL);
 	cpu->fpu.online = true;
 	cpu->interrupts = true;
 }

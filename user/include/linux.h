@@ -26,7 +26,8 @@ enum {
 	SYS_sched_getaffinity = 204, SYS_getdents64 = 217, SYS_set_tid_address = 218,
 	SYS_clock_gettime = 228, SYS_clock_getres = 229, SYS_clock_nanosleep = 230,
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
-	SYS_readlinkat = 267, SYS_set_robust_list = 273, SYS_get_robust_list = 274, SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
+	SYS_readlinkat = 267, SYS_set_robust_list = 273, SYS_get_robust_list = 274,
+	SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
 	SYS_pkey_mprotect = 329, SYS_pkey_alloc = 330, SYS_pkey_free = 331,
 	SYS_getcpu = 309, SYS_clone3 = 435,
 };

@@ -67,8 +67,13 @@ uint32_t storm_features(void)
 
 void storm_describe(uint32_t features)
 {
-	printf("storm: a check is one register compared: general registers, st0-7, xmm0-15, mxcsr, "
-	       "fcw, fsw%s%s%s\n", features & STORM_AVX ? ", upper halves of ymm0-15" : "",
+	int cpus = 0;
+
+	for (uint64_t left = storm_shared->cpus; left; left &= left - 1)
+		cpus++;
+	printf("storm: %d CPUs; a check is one register compared: general registers, st0-7, xmm0-15, mxcsr, "
+	       "fcw, fsw%s%s%s\n", cpus,
+	       features & STORM_AVX ? ", upper halves of ymm0-15" : "",
 	       features & STORM_AVX512 ? ", upper halves of zmm0-15, zmm16-31, k0-7" : "",
 	       features & STORM_PKU ? ", pkru" : "");
 }
