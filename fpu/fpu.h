@@ -17,6 +17,13 @@ void fpu_init(void);
  */
 bool fpu_init_cpu(struct fpu_cpu *cpu);
 
+/*
+ * A CPU whose registers have been reset and enabled: they are nobody's, and may be used. A CPU that is to be reset: no
+ * kernel section may begin on it any more. Interrupts off, on that CPU.
+ */
+void fpu_cpu_up(struct fpu_cpu *cpu);
+void fpu_cpu_down(struct fpu_cpu *cpu);
+
 /* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
 bool fpu_create(struct fpu_task *task, bool integer_only);
 void fpu_free(struct fpu_task *task);

@@ -1,5 +1,5 @@
 /*
- * Contexts from birth to death: make, fork, exec, exit. A context gets one fpstate of full size when it is made,
+ * Contexts from birth to death: make, fork, exec, exit; and CPUs that come and go. A context gets one fpstate of full size when it is made,
  * because the switch path can't allocate. It is born with an id never used before and with last_cpu = none, so
  * that no CPU's memory of a dead one in the same place can be taken for it.
  */
@@ -107,4 +107,18 @@ void fpu_death(struct fpu_task *task)
 	if (fpu_has_registers(task))
 		fpregs_drop(fpu_this_cpu(), task, FPU_EV_DEATH, FPU_NONE);
 	task->active = NULL;
+}
+
+/* Whose values it held before does not count: they went with the reset (museum entry 7). */
+void fpu_cpu_up(struct fpu_cpu *cpu)
+{
+	cpu->ts = false;
+	fpu_image_load_init(cpu);
+	fpregs_claim(cpu, NULL);
+	cpu->online = true;
+}
+
+void fpu_cpu_down(struct fpu_cpu *cpu)
+{
+	cpu->online = false;
 }

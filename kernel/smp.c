@@ -158,6 +158,7 @@ void smp_go_offline(void)
 {
 	time_stop_cpu();
 	mm_switch(&kernel_mm);
+	fpu_cpu_down(&this_cpu->self->fpu);
 	this_cpu->online = false;
 	irq_enable();
 	for (;;)

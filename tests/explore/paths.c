@@ -203,23 +203,19 @@ void user_task(void)
 }
 
 /*
- * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back, like
- * fpu_init_cpu in fpu/setup.c.
+ * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back.
  */
 static void power(void)
 {
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->fpu.online) {
-		cpu->fpu.online = false;
+		fpu_cpu_down(&cpu->fpu);
 		return;
 	}
 	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } } };
 	cpu->interrupts = false;
-	cpu->fpu.ts = false;
-	fpu_image_load_init(&cpu->fpu);
-	fpregs_claim(&cpu->fpu, NULL);
-	cpu->fpu.online = true;
+	fpu_cpu_up(&cpu->fpu);
 	cpu->interrupts = true;
 }
 
