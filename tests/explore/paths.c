@@ -58,10 +58,12 @@ static void fork_into(u32 index)
 static void exec(bool integer_only)
 {
 	struct task *task = me();
+	struct xsave_area *spare;
 
 	task->exec = true;
-	if (!fpu_exec(&task->fpu, integer_only))
+	if (!fpu_exec_prepare(&task->fpu, integer_only, &spare))
 		fail("out of memory");
+	fpu_exec(&task->fpu, integer_only, spare);
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
 	task->doomed = task->exec = false;
