@@ -56,7 +56,7 @@ static int work(void *argument)
 		else
 			storm_ask(t);
 	}
-	t->pair->stop = 1;
+	t->pair->last = t->turn + 1;
 	storm_ask(t);
 	return 0;
 }
@@ -68,7 +68,7 @@ static int serve(void *argument)
 	t->pair->partner = (uint32_t)gettid();
 	do
 		storm_answer(t);
-	while (!t->pair->stop);
+	while (t->turn != t->pair->last);
 	return 0;
 }
 

@@ -130,7 +130,7 @@ struct storm_pair {
 	int there[2], back[2];			/* pipes */
 	volatile uint32_t asked, answered;	/* futexes */
 	volatile uint32_t partner;		/* its tid, 0 before it is ready */
-	volatile uint32_t stop;			/* the exchange in progress is the last */
+	volatile uint32_t last;			/* the number of the last exchange, or 0: not yet known */
 };
 
 #endif
