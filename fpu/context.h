@@ -11,7 +11,9 @@
  *
  * Registers are valid for context F on CPU c if and only if
  *
- *      owner[c] == F  and  F.last_cpu == c,        read where nothing can preempt.
+ *      owner[c] == F  and  F.last_cpu == c,        read where nothing can preempt,
+ *
+ * and not within a verb or the beginning of a kernel section, where nobody else can look.
  *
  * To invalidate, change whichever side you control: the CPU's (owner) when you are about to overwrite the
  * registers, the context's (last_cpu) when you are about to overwrite the memory. An owner is compared and

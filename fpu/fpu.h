@@ -17,6 +17,13 @@ void fpu_init(void);
  */
 bool fpu_init_cpu(struct fpu_cpu *cpu);
 
+/*
+ * A CPU whose registers have been reset and enabled: they are nobody's, and may be used. A CPU that is to be reset: no
+ * kernel section may begin on it any more. Interrupts off, on that CPU.
+ */
+void fpu_cpu_up(struct fpu_cpu *cpu);
+void fpu_cpu_down(struct fpu_cpu *cpu);
+
 /* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
 bool fpu_create(struct fpu_task *task, bool integer_only);
 void fpu_free(struct fpu_task *task);
@@ -33,8 +40,14 @@ bool fpu_device_not_available(struct fpu_task *task);
 /* The child's values become the running task's. Preemptible. */
 void fpu_fork(struct fpu_task *child);
 
-/* The running task starts a new program: initial values, default PKRU. integer_only: its program says so. */
-bool fpu_exec(struct fpu_task *task, bool integer_only);
+/*
+ * The running task starts a new program: initial values, default PKRU. integer_only: its program says so. What it needs in
+ * addition comes first, while the old program can still be told that memory is out (false); it goes to fpu_exec, or back
+ * to fpu_exec_cancel.
+ */
+bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsave_area **spare);
+void fpu_exec_cancel(struct xsave_area *spare);
+void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare);
 
 /* The running task is about to leave its CPU for ever. Interrupts off. */
 void fpu_death(struct fpu_task *task);

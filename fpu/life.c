@@ -1,5 +1,5 @@
 /*
- * Contexts from birth to death: make, fork, exec, exit. A context gets one fpstate of full size when it is made,
+ * Contexts from birth to death: make, fork, exec, exit; and CPUs that come and go. A context gets one fpstate of full size when it is made,
  * because the switch path can't allocate. It is born with an id never used before and with last_cpu = none, so
  * that no CPU's memory of a dead one in the same place can be taken for it.
  */
@@ -14,17 +14,14 @@
 #include "kernel/insn.h"
 #include "kernel/string.h"
 
-/* The context sees its fpstate when it can be loaded, not before. */
-static bool give_fpstate(struct fpu_context *context)
+/* An fpstate of initial values, or NULL. */
+static struct xsave_area *new_fpstate(void)
 {
 	struct xsave_area *area = fpu_area_alloc(fpu_config.size);
 
-	if (!area)
-		return false;
-	fpu_image_reset(area);
-	FPU_POINT();
-	context->fpstate = area;
-	return true;
+	if (area)
+		fpu_image_reset(area);
+	return area;
 }
 
 bool fpu_create(struct fpu_task *task, bool integer_only)
@@ -32,7 +29,7 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT };
 	task->active = &task->user;
 	task->own_flags |= TASK_NEED_FPU_LOAD;
-	if (!integer_only && !give_fpstate(&task->user))
+	if (!integer_only && !(task->user.fpstate = new_fpstate()))
 		return false;
 	fpu_context_born(&task->user);
 	return true;
@@ -70,19 +67,36 @@ void fpu_fork(struct fpu_task *child)
 	fpregs_unlock();
 }
 
-/* With interrupts off nobody sees a context whose fpstate is being freed: an interrupt's section may load it. */
-bool fpu_exec(struct fpu_task *task, bool integer_only)
+bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsave_area **spare)
+{
+	bool needed = !integer_only && !task->user.fpstate;
+
+	*spare = needed ? new_fpstate() : NULL;
+	return !needed || *spare;
+}
+
+void fpu_exec_cancel(struct xsave_area *spare)
+{
+	fpu_area_free(spare);
+}
+
+/*
+ * With interrupts off nobody sees a context whose fpstate is coming or going: an interrupt's section may load it. An
+ * integer-only task's flag is set first, or its new fpstate would come with a flag that says ACTIVE.
+ */
+void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare)
 {
 	struct fpu_context *context = &task->user;
 	struct xsave_area *unused = NULL;
 	struct fpu_cpu *cpu;
 	u64 flags;
 
-	fpu_intonly_disturb(task); /* or the new fpstate would come with a flag that says ACTIVE */
-	if (!integer_only && !context->fpstate && !give_fpstate(context))
-		return false;
+	FPU_POINT();
 	flags = irq_save();
 	cpu = fpu_this_cpu();
+	fpu_intonly_disturb(task);
+	if (spare)
+		context->fpstate = spare;
 	if (context->fpstate) {
 		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
 		fpu_image_reset(context->fpstate);
@@ -99,7 +113,6 @@ bool fpu_exec(struct fpu_task *task, bool integer_only)
 		wrpkru(PKRU_DEFAULT);
 	irq_restore(flags);
 	fpu_area_free(unused);
-	return true;
 }
 
 void fpu_death(struct fpu_task *task)
@@ -107,4 +120,18 @@ void fpu_death(struct fpu_task *task)
 	if (fpu_has_registers(task))
 		fpregs_drop(fpu_this_cpu(), task, FPU_EV_DEATH, FPU_NONE);
 	task->active = NULL;
+}
+
+/* Whose values it held before does not count: they went with the reset (museum entry 7). */
+void fpu_cpu_up(struct fpu_cpu *cpu)
+{
+	cpu->ts = false;
+	fpu_image_load_init(cpu);
+	fpregs_claim(cpu, NULL);
+	cpu->online = true;
+}
+
+void fpu_cpu_down(struct fpu_cpu *cpu)
+{
+	cpu->online = false;
 }

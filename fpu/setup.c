@@ -14,7 +14,6 @@
 #include "fpu/probe.h"
 #include "fpu/setup.h"
 #include "fpu/soft.h"
-#include "fpu/verbs.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
 #include "kernel/insn.h"
@@ -255,8 +254,7 @@ void fpu_init(void)
 		panic("no memory for the FPU's images");
 	fpu_image_reset(init_image);
 	fpu_image_prepare(init_image);
-	fpu_image_load_init(cpu);
-	cpu->online = true;
+	fpu_cpu_up(cpu);
 	choose_policy();
 	fpu_intonly_init();
 	log_config();
@@ -272,9 +270,6 @@ bool fpu_init_cpu(struct fpu_cpu *cpu)
 	enable_user_components();
 	if (!enable_supervisor_components(cpu))
 		return false;
-	cpu->ts = false;
-	fpu_image_load_init(cpu);
-	fpregs_claim(cpu, NULL); /* it may have been offline: whose values it held does not count */
-	cpu->online = true;
+	fpu_cpu_up(cpu);
 	return true;
 }

@@ -94,7 +94,7 @@ static struct files *first_files(void)
 static int start_process(void)
 {
 	struct process *process = process_create(&kernel_process);
-	struct task *task = task_alloc("first");
+	struct task *task = task_reserve(MAX_TASKS) ? task_alloc("first") : NULL;
 	u64 flags;
 
 	if (!process || !task || !fpu_create(&task->fpu, false) || !(process->files = first_files()))

@@ -91,7 +91,7 @@ static struct cpu *new_cpu(void)
 
 	if (!cpu)
 		return NULL;
-	cpu->idle = task_alloc("idle");
+	cpu->idle = task_reserve(MAX_TASKS) ? task_alloc("idle") : NULL;
 	if (!cpu->idle)
 		return NULL;
 	cpu->idle->state = TASK_RUNNING;
@@ -162,6 +162,7 @@ void smp_go_offline(void)
 {
 	time_stop_cpu();
 	mm_switch(&kernel_mm);
+	fpu_cpu_down(&this_cpu->self->fpu);
 	this_cpu->online = false;
 	irq_enable();
 	for (;;)

@@ -276,6 +276,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	struct task *task = current;
 	struct elf_image image;
 	struct mm *mm;
+	struct xsave_area *spare = NULL;
 	u64 base, rsp;
 	long error;
 
@@ -291,9 +292,12 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	rsp = error ? 0 : build_stack(mm, path, args, &image, base);
 	if (!error && !rsp)
 		error = -ENOMEM;
+	if (!error && !fpu_exec_prepare(&task->fpu, image.integer_only, &spare))
+		error = -ENOMEM;
 	if (!error)
 		error = become_single_threaded(task->process);
 	if (error) {
+		fpu_exec_cancel(spare);
 		mm_put(mm);
 		return error;
 	}
@@ -301,8 +305,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	use_address_space(task, mm);
 	take_over_pid(task, task->process);
 	task->process->exec = false;
-	if (!fpu_exec(&task->fpu, image.integer_only))
-		signal_force(SIGKILL);
+	fpu_exec(&task->fpu, image.integer_only, spare);
 	files_exec(task->process->files);
 	task->clear_child_tid = 0;
 	set_name(task, path);

@@ -66,7 +66,7 @@ static bool too_many_tasks(void)
 {
 	static bool told;
 
-	if (tasks_count() < MAX_TASKS - KERNEL_TASKS)
+	if (task_reserve(MAX_TASKS - KERNEL_TASKS))
 		return false;
 	if (!told)
 		klog("clone: no more than %u tasks (%s[%d])", MAX_TASKS - KERNEL_TASKS, current->name, current->tid);

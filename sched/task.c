@@ -38,18 +38,25 @@ void task_set_kthread_entry(struct task *task, void (*fn)(void *), void *arg)
 	task_set_entry(task, first_kthread_run, (u64)fn, (u64)arg);
 }
 
+bool task_reserve(u32 limit)
+{
+	if (likely(__atomic_add_fetch(&ntasks, 1, __ATOMIC_RELAXED) <= limit))
+		return true;
+	__atomic_fetch_sub(&ntasks, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
 struct task *task_alloc(const char *name)
 {
 	struct task *task = kzalloc(sizeof(*task));
 
-	if (!task)
-		return NULL;
-	task->kstack = kstack_alloc();
-	if (!task->kstack) {
+	if (task)
+		task->kstack = kstack_alloc();
+	if (!task || !task->kstack) {
 		kfree(task);
+		__atomic_fetch_sub(&ntasks, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}
-	__atomic_fetch_add(&ntasks, 1, __ATOMIC_RELAXED);
 	task->state = TASK_SLEEPING;
 	task->affinity = ~0ul;
 	task->cpu = this_cpu->id;
@@ -67,11 +74,6 @@ void task_free(struct task *task)
 	kstack_free(task->kstack);
 	kfree(task);
 	__atomic_fetch_sub(&ntasks, 1, __ATOMIC_RELAXED);
-}
-
-u32 tasks_count(void)
-{
-	return __atomic_load_n(&ntasks, __ATOMIC_RELAXED);
 }
 
 void tasks_for_each(void (*fn)(struct task *task, void *arg), void *arg)
@@ -117,7 +119,7 @@ void task_rename(struct task *task, int tid)
 
 struct task *kthread_create(const char *name, void (*fn)(void *), void *arg)
 {
-	struct task *task = task_alloc(name);
+	struct task *task = task_reserve(MAX_TASKS) ? task_alloc(name) : NULL;
 
 	if (!task)
 		return NULL;

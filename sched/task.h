@@ -103,14 +103,14 @@ static inline void task_clear_flag(struct task *task, u32 flag)
 /* Guards process trees, thread lists, the tid table and zombies. Interrupts off: ^C comes in one. */
 extern struct spinlock task_lock;
 
-/* A new task with its kernel stack, state TASK_SLEEPING, in no list; NULL when memory or tasks are out. */
+/* One more task is counted, before there is one: false if there are limit already, user tasks and kernel threads. */
+bool task_reserve(u32 limit);
+/* A reserved task with its kernel stack, state TASK_SLEEPING, in no list; NULL when memory is out: no longer reserved. */
 struct task *task_alloc(const char *name);
 /* The task's first switch will return to entry (an assembly label) with these registers. */
 void task_set_entry(struct task *task, void (*entry)(void), u64 rbx, u64 r12);
 /* The task's first run calls fn(arg). */
 void task_set_kthread_entry(struct task *task, void (*fn)(void *), void *arg);
-/* User tasks and kernel threads, from allocation to the end of their memory. */
-u32 tasks_count(void);
 /* Frees a task that never ran or has ended, with its stack. Not the current one. */
 void task_free(struct task *task);
 

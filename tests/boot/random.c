@@ -141,8 +141,10 @@ static void test_random(void)
 			run_child(child);
 		EXPECT(pid > 0);
 		finish(pid);
-		if (child == 0)
+		if (child == 0) {
+			sleep_ms(50);		/* its last pages may come back on another CPU */
 			before = free_pages();	/* what was touched for the first time is in */
+		}
 	}
 	for (int i = 0; i < 50 && free_pages() != before; i++)
 		sleep_ms(10);

@@ -58,10 +58,12 @@ static void fork_into(u32 index)
 static void exec(bool integer_only)
 {
 	struct task *task = me();
+	struct xsave_area *spare;
 
 	task->exec = true;
-	if (!fpu_exec(&task->fpu, integer_only))
+	if (!fpu_exec_prepare(&task->fpu, integer_only, &spare))
 		fail("out of memory");
+	fpu_exec(&task->fpu, integer_only, spare);
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
 	task->doomed = task->exec = false;
@@ -203,23 +205,19 @@ void user_task(void)
 }
 
 /*
- * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back, like
- * fpu_init_cpu in fpu/setup.c.
+ * The CPU goes down, and its registers are lost, though what names their owner is not; or comes back.
  */
 static void power(void)
 {
 	struct cpu *cpu = this_cpu();
 
 	if (cpu->fpu.online) {
-		cpu->fpu.online = false;
+		fpu_cpu_down(&cpu->fpu);
 		return;
 	}
 	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } } };
 	cpu->interrupts = false;
-	cpu->fpu.ts = false;
-	fpu_image_load_init(&cpu->fpu);
-	fpregs_claim(&cpu->fpu, NULL);
-	cpu->fpu.online = true;
+	fpu_cpu_up(&cpu->fpu);
 	cpu->interrupts = true;
 }
 

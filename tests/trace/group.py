@@ -79,7 +79,7 @@ def check_transitions(records, policy):
 
 def check_chains(records):
     """Each context goes on from where it was; CACHED may have become INACTIVE unseen, when its CPU
-    got another owner."""
+    got another owner, or it another CPU."""
     states, owners, cached = {}, {}, {}
     for number, record in enumerate(records):
         cpu = record["cpu"]
@@ -92,7 +92,7 @@ def check_chains(records):
             continue
         context, known = record["context"], states.get(record["context"])
         if known == "CACHED" and record["from"] == "INACTIVE":
-            expect(not cached[context][1],
+            expect(not cached[context][1] or cached[context][0] != cpu,
                    "a CACHED context lost its registers without a new owner", str(record))
         elif known:
             expect(known == record["from"], f"record {number}: it was {known}", str(record))
