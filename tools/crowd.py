@@ -1,5 +1,5 @@
-"""What many tasks and many CPUs cost: runs user/crowd.c where the time stamp counter counts instructions, for bench.py
-and tests/bench. Nothing here may measure time.
+"""What many tasks and many CPUs cost: runs user/crowd.c where the time stamp counter counts instructions,
+for bench.py and tests/bench. Nothing here may measure time.
 
 A switch must cost the same however many tasks are runnable. How the CPUs' work is counted: QEMU adds the
 instructions of all CPUs into one clock, so that the difference of two time stamps is all that all of them have

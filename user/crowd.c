@@ -1,9 +1,9 @@
 /*
- * crowd tasks|cpus - what many tasks and many CPUs cost, for tools/crowd.py, which explains the lines. Like bench.c's,
- * the figures mean something where the time stamp counter counts instructions, and nothing may be printed
- * while something is counted.
+ * crowd tasks|cpus - what many tasks and many CPUs cost, for tools/crowd.py, which explains the lines. Like
+ * bench.c's, the figures mean something where the time stamp counter counts instructions, and nothing may be
+ * printed while something is counted.
  *
- *   switch TASKS INSTRUCTIONS MODEL    of one switch among so many runnable tasks; the part inside the model of XSAVES
+ *   switch TASKS INSTRUCTIONS MODEL    of one switch among so many runnable tasks; those inside the model
  *   memory WHAT BYTES                  of the machine, that one more idle task takes
  *   cpus N ALL COMPUTED IDLE TICKS     instructions of all CPUs, and of their programs; ticks that found a CPU idle
  *   task N INSTRUCTIONS                one of those programs

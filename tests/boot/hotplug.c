@@ -1,8 +1,8 @@
 /*
- * hotplug - CPUs that go and come back under the tasks. Catches: registers cached on a CPU that are taken for valid
- * after it was down; a task that is lost in the queue of a CPU that went, stays there, or comes to another with
- * wrong registers; a message that nobody answers since its CPU has just gone; a CPU that is taken away twice, or is not
- * there; two that come and go at once.
+ * hotplug - CPUs that go and come back under the tasks. Catches: registers cached on a CPU that are taken for
+ * valid after it was down; a task that is lost in the queue of a CPU that went, stays there, or comes to another
+ * with wrong registers; a message that nobody answers since its CPU has just gone; a CPU that is taken away twice,
+ * or is not there; two that come and go at once.
  */
 #include "registers.h"
 
