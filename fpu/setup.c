@@ -147,23 +147,32 @@ static void choose_supervisor_components(void)
 	fpu_config.xss = fpu_config.layout.supervisor & wanted;
 }
 
-/* The model needs registers and a scratch area for each CPU. False when memory is out. */
-static bool enable_supervisor_components(struct fpu_cpu *cpu)
+/* The model's registers and scratch area of one CPU; a CPU that was down has them already. False when memory is out. */
+static bool give_model(struct fpu_cpu *cpu)
 {
-	struct soft_cpu *soft;
 	struct xsave_area *scratch;
 
+	if (cpu->soft)
+		return true;
+	scratch = fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0));
+	cpu->soft = scratch ? kzalloc(sizeof(*cpu->soft)) : NULL;
+	if (cpu->soft)
+		cpu->soft->scratch = scratch;
+	else
+		fpu_area_free(scratch);
+	return cpu->soft;
+}
+
+static bool enable_supervisor_components(struct fpu_cpu *cpu)
+{
 	if (fpu_config.native) {
 		write_fpu_msr(MSR_IA32_XSS, fpu_config.xss);
 		return true;
 	}
-	soft = kmalloc(sizeof(*soft));
-	scratch = fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0));
-	if (!soft || !scratch)
+	if (!give_model(cpu))
 		return false;
-	soft_init(soft, &fpu_config.layout, fpu_config.xcr0, scratch);
-	soft->xss = fpu_config.xss;
-	cpu->soft = soft;
+	soft_init(cpu->soft, &fpu_config.layout, fpu_config.xcr0, cpu->soft->scratch);
+	cpu->soft->xss = fpu_config.xss;
 	return true;
 }
 

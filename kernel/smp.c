@@ -34,6 +34,7 @@ struct cpu *ap_cpu;
 u64 ap_cr3;
 
 static volatile bool stopping;
+static struct mutex hotplug; /* one CPU at a time comes or goes: there is one ap_cpu */
 
 static void halt(void) __attribute__((noreturn));
 static void halt(void)
@@ -59,8 +60,9 @@ void ap_main(struct cpu *cpu)
 	}
 	apic_init_cpu();
 	time_init_cpu();
+	sched_open_cpu(); /* whoever sees it online may want to run there */
 	cpu->online = true;
-	sched_open_cpu();
+	smp_run_calls(); /* from somebody who found it online before it went, and whose message was lost */
 	idle_loop();
 }
 
@@ -101,6 +103,7 @@ static bool start(struct cpu *cpu, u32 apic_id)
 {
 	cpu->apic_id = apic_id;
 	cpu->refused = false;
+	cpu->mm = &kernel_mm;
 	cpu->current_task = cpu->idle;
 	cpu->tss.rsp[0] = cpu->idle->kstack;
 	ap_cpu = cpu;
@@ -140,6 +143,7 @@ void smp_init(void)
 {
 	u32 limit = (u32)MIN(boot_number("maxcpus", MAX_CPUS), MAX_CPUS);
 
+	mutex_init(&hotplug);
 	boot_cpu.apic_id = apic_id();
 	if (limit > 1 && acpi.ncpus > 1) {
 		memcpy(phys_to_virt(TRAMPOLINE), trampoline_start, (size_t)(trampoline_end - trampoline_start));
@@ -170,11 +174,11 @@ static void close_cpu(void *arg)
 	sched_close_cpu();
 }
 
-long smp_offline(u64 id)
+static long offline(u64 id)
 {
 	u64 flags;
 
-	if (!id || id >= ncpus || !cpus[id]->accepts)
+	if (!id || id >= ncpus || !cpus[id]->online)
 		return -EINVAL;
 	preempt_disable();
 	smp_call(BIT(id), close_cpu, NULL);
@@ -189,13 +193,33 @@ long smp_offline(u64 id)
 }
 
 /* From reset: what the registers hold now belongs to nobody. */
-long smp_online(u64 id)
+static long online(u64 id)
 {
 	if (id >= ncpus || cpus[id]->online)
 		return -EINVAL;
 	apic_send_init(cpus[id]->apic_id);
 	wait_ticks(RESET_TICKS);
 	return start(cpus[id], cpus[id]->apic_id) ? 0 : -EIO;
+}
+
+long smp_offline(u64 id)
+{
+	long result;
+
+	mutex_lock(&hotplug);
+	result = offline(id);
+	mutex_unlock(&hotplug);
+	return result;
+}
+
+long smp_online(u64 id)
+{
+	long result;
+
+	mutex_lock(&hotplug);
+	result = online(id);
+	mutex_unlock(&hotplug);
+	return result;
 }
 
 void smp_send_reschedule(u32 cpu)

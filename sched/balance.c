@@ -24,17 +24,22 @@ static bool may_run_on(const struct task *task, const struct cpu *cpu)
 	return task->affinity & cpu->accepts;
 }
 
-/* With the lock of the task's CPU. The loads may change meanwhile: a poor choice is corrected later. */
+/*
+ * With the lock of the task's CPU. The loads may change meanwhile, and CPUs go: a poor choice is corrected later, one
+ * that accepts nothing any more is refused by who asked.
+ */
 static struct cpu *choose_cpu(struct task *task)
 {
-	struct cpu *best = cpus[task->cpu];
+	u64 accepting = cpus_accepting(), allowed;
+	struct cpu *best = NULL;
 
-	if (!(task->affinity & cpus_accepting()))
+	if (!(task->affinity & accepting))
 		task->affinity = ~0ul; /* the last of its CPUs has been taken away */
-	if (!may_run_on(task, best))
-		best = NULL;
+	allowed = task->affinity & accepting;
+	if (allowed & BIT(task->cpu))
+		best = cpus[task->cpu];
 	for (u32 i = 0; i < ncpus && !(best && !load_of(best)); i++)
-		if (may_run_on(task, cpus[i]) && (!best || load_of(cpus[i]) < load_of(best)))
+		if (allowed & BIT(i) && (!best || load_of(cpus[i]) < load_of(best)))
 			best = cpus[i];
 	return best;
 }

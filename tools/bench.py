@@ -4,7 +4,8 @@
 Runs user/bench.c where the time stamp counter counts instructions (run-qemu.sh --icount), so the
 figures are exact and the same everywhere. What was spent inside the model of XSAVES and XRSTORS,
 and inside the trace, is shown apart; the limits hold for the rest. Then come tests/boot/counts.c's
-figures, which are counts and not instructions. The exit status is 1 if a limit is exceeded.
+figures, which are counts and not instructions, and crowd.py's. The exit status is 1 if a limit is
+exceeded.
 
     bench.py [--trace] [FILE.c...]   --trace: once more with the trace on; FILE.c, a freestanding
                                      benchmark for Linux: built and run too, its output as it is
@@ -13,13 +14,13 @@ Nothing here may measure time.
 """
 
 import argparse
-
 import dataclasses
 import os
 import subprocess
 import sys
 import tempfile
 
+import crowd
 from boot import BUILD, ROOT, make
 from errors import HostError
 
@@ -188,6 +189,13 @@ def show(figures):
     return any(exceeded(operation, figures) for operation in OPERATIONS)
 
 
+def show_crowd():
+    checks = crowd.checks()
+    for check in checks:
+        print(f"  {check.text}{'' if check.good else '  EXCEEDED'}")
+    return not all(check.good for check in checks)
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(prog="bench.py", usage="bench.py [--trace] [FILE.c...]")
     parser.add_argument("--trace", action="store_true")
@@ -196,6 +204,8 @@ def main(arguments):
     try:
         bad = show(measure())
         print("\ncounted, not timed:\n" + "\n".join(f"  {line}" for line in counts()))
+        print("\nmany tasks, and one program on each of many CPUs:")
+        bad |= show_crowd()
         if options.trace:
             print("\nwith the trace on (each record costs up to "
                   f"{TRACE_CALL} instructions outside the trace, which the limits allow for):")

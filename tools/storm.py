@@ -5,7 +5,7 @@ The campaign is three runs on QEMU with 4 processors, one for each policy, and t
 2. A run's seed is printed and can be given again. A run without its last line, with fewer checks
 or fewer processors than were asked for, has failed, whatever its status.
 
-    storm.py [--seed N] [--percent N]
+    storm.py [--seed N] [--percent N] [--hotplug]
 """
 
 import argparse
@@ -36,14 +36,16 @@ class Storm:
     smp: int = 1
     bochs_cpu: str = "tigerlake"
     words: str = ""
+    hotplug: bool = False
     seconds: float = SECONDS
 
     def run(self):
         """(last line, what is wrong or an empty text)"""
-        words = f"-n {self.checks} -t {self.tasks} -s {self.seed}"
+        words = f"-n {self.checks} -t {self.tasks} -s {self.seed}{' -p 1' * self.hotplug}"
         boot = Boot(machine=self.machine, smp=self.smp, bochs_cpu=self.bochs_cpu,
                     timeout=self.seconds, argv=[b"/bin/storm", *words.encode().split()],
-                    cmdline=f"stderr=com3 log=com2 fpu={self.policy} {self.words}")
+                    cmdline=f"stderr=com3 log=com2 fpu={self.policy} {self.words}"
+                            f"{' debug' * self.hotplug}")
         result, out, err = capture(boot)
         text = out.decode("utf-8", "replace")
         return self.judge(result, text, text + err.decode("utf-8", "replace"))
@@ -69,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(prog="storm.py", description="The storm's long campaign.")
     parser.add_argument("--seed", type=int, default=1, help="of the first run (1)")
     parser.add_argument("--percent", type=int, default=100, help="of the checks (100)")
+    parser.add_argument("--hotplug", action="store_true", help="CPUs come and go meanwhile")
     options = parser.parse_args()
     try:
         make("iso")
@@ -83,7 +86,8 @@ def campaign_run(machine, policy, options):
     """Prints a line; true if all is well."""
     smp, checks = MACHINES[machine]
     started = time.monotonic()
-    storm = Storm(machine, policy, checks * options.percent // 100, TASKS, options.seed, smp)
+    storm = Storm(machine, policy, checks * options.percent // 100, TASKS, options.seed, smp,
+                  hotplug=options.hotplug)
     line, trouble = storm.run()
     print(f"{machine} {policy}, {smp} processors, seed {options.seed}: {line} "
           f"({time.monotonic() - started:.0f} s)", flush=True)

@@ -1,11 +1,12 @@
 /*
- * storm [-t TASKS] [-n CHECKS] [-s SEED] - do a task's registers stay its own?
+ * storm [-t TASKS] [-n CHECKS] [-s SEED] [-p 1] - do a task's registers stay its own?
  *
  * Threads and processes keep a pattern of their own in every register there is, do random work and
  * look, until CHECKS registers have been compared. Every second task is the partner of the one
  * before: it does nothing but answer. The last line is the count; the status is 1 if any register
  * differed or a task ended otherwise than it should. The same seed gives the same work and
- * patterns, though not the same interleaving.
+ * patterns, though not the same interleaving. With -p 1 CPUs are taken away and come back all the while, for which
+ * the kernel must have been booted with `debug`.
  */
 #include <storm.h>
 
@@ -20,7 +21,8 @@ enum place { ALL_ONE_PROCESS, PROCESS_OF_TWO, TWO_PROCESSES, PLACES };
 static struct storm_task tasks[MAX_TASKS];	/* each process uses its own in its own copy */
 static int pids[MAX_TASKS];			/* of those that are processes */
 static uint32_t ntasks = DEFAULT_TASKS;
-static uint64_t seed = 1;
+static uint64_t seed = 1, hotplug;
+static int plugger;				/* the process that does it */
 struct storm_shared *storm_shared;
 static struct storm_pair *pairs;		/* shared, behind *storm_shared */
 
@@ -163,6 +165,8 @@ static void collect(uint32_t n)
 	for (n = 0; n < ntasks; n++)
 		if (pids[n])
 			kill(pids[n], SIGKILL);
+	if (plugger)
+		kill(plugger, SIGKILL);
 	exit(1);
 }
 
@@ -190,9 +194,50 @@ static void start_all(void)
 	storm_describe(tasks[0].features);
 }
 
+/* Any CPU but the first, for some milliseconds. */
+static _Noreturn void take_cpus_away(void)
+{
+	struct storm_task t = { .random = seed * 0x9e3779b97f4a7c15 | 1 };
+	uint64_t n, cpus = 64 - (uint64_t)__builtin_clzl(storm_shared->cpus);
+	long result = 0;
+
+	while (!have_enough() && result == 0) {
+		n = 1 + storm_random(&t) % (cpus - 1);
+		result = debug(TARRY_DEBUG_CPU_OFFLINE, n);
+		sleep_ms(storm_random(&t) % 8);
+		if (result == 0)
+			result = debug(TARRY_DEBUG_CPU_ONLINE, n);
+		sleep_ms(storm_random(&t) % 8);
+		storm_shared->plugged++;
+	}
+	if (result < 0)
+		fail("hotplug", result);
+	exit(0);
+}
+
+static void start_hotplug(void)
+{
+	long pid = storm_shared->cpus > 1 ? fork() : -ENODEV;
+
+	if (pid < 0)
+		fail("hotplug", pid);
+	if (pid == 0)
+		take_cpus_away();
+	plugger = (int)pid;
+}
+
+static void end_hotplug(void)
+{
+	int status = wait_status(plugger);
+
+	printf("storm: CPUs have gone and come back %lu times\n", storm_shared->plugged);
+	if (status != 0)
+		exit(1);
+}
+
 static _Noreturn void usage(void)
 {
-	dprintf(2, "usage: storm [-t TASKS] [-n CHECKS] [-s SEED]: TASKS even, at most %d\n", MAX_TASKS);
+	dprintf(2, "usage: storm [-t TASKS] [-n CHECKS] [-s SEED] [-p 1]: TASKS even, at most %d\n", MAX_TASKS);
 	exit(2);
 }
 
@@ -209,6 +254,8 @@ static uint64_t options(int argc, char **argv)
 			checks = value;
 		else if (strcmp(argv[i], "-s") == 0)
 			seed = value;
+		else if (strcmp(argv[i], "-p") == 0)
+			hotplug = value;
 		else
 			usage();
 	}
@@ -223,8 +270,12 @@ int main(int argc, char **argv)
 	storm_shared->wanted = wanted;
 	for (uint32_t n = 0; n < ntasks / 2; n++)
 		start_pair(n);
+	if (hotplug)
+		start_hotplug();
 	while (running())
 		sleep_ms(5);
+	if (hotplug)
+		end_hotplug();
 	printf("storm: %lu checks, %lu mismatches, %u tasks\n", storm_shared->checks,
 	       storm_shared->mismatches, ntasks);
 	return storm_shared->mismatches != 0;

@@ -5,6 +5,7 @@ here on every machine alike. What is only counted is in tests/boot/counts.c.
 """
 
 import bench
+import crowd
 from framework import FAILED, OK, Outcome, expect, expect_equal
 
 # Operations that move no registers, and some that do in each round.
@@ -39,6 +40,13 @@ def limits_traced():
     return list(outcomes(figures))
 
 
+def crowds():
+    """A scheduler that looks at every runnable task, a task that holds more than it needs, a lock that all CPUs wait
+    for, a CPU without work beside one with two programs."""
+    return [Outcome(check.name, OK if check.good else FAILED, check.text) for check in crowd.checks()]
+
+
 def tests():
     yield "limits", limits
     yield "limits, traced", limits_traced
+    yield "crowd", crowds

@@ -15,7 +15,7 @@ from framework import FAILED, OK, Outcome, excerpt
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2 debug"
 FPU_PROGRAMS = ("counts", "crypt", "fpu", "hostile", "intonly", "pkeys")
-SMP_PROGRAMS = ("smp", *FPU_PROGRAMS)
+SMP_PROGRAMS = ("hotplug", "smp", *FPU_PROGRAMS)
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
 # Bochs' processors and the mechanisms that the plain run on tigerlake leaves out.

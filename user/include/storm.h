@@ -90,6 +90,7 @@ _Static_assert(offsetof(struct storm_call, result) == 72, "known to storm_round.
 /* What all tasks share. */
 struct storm_shared {
 	volatile uint64_t checks, mismatches;
+	volatile uint64_t plugged;	/* CPUs that have gone and come back */
 	uint64_t wanted;		/* checks */
 	uint64_t cpus;			/* the CPUs that there are; 0: no sched_setaffinity */
 };
