@@ -132,7 +132,7 @@ static void show_sleep(void)
 		puts(policy == LAZY ?
 		     "  Once the timer has used the registers, we go on without ours: no trap, no load." :
 		     "  When the timer has used the registers, we must load on the way back.");
-	show((policy != DEFERRED || delta.fpu_loads_avoided + delta.entropy_vector >= SLEEPS) &&
+	show((policy != DEFERRED || delta.fpu_loads_avoided + delta.entropy_vector >= delta.fpu_saves) &&
 	     delta.fpu_loads <= delta.entropy_vector);
 }
 

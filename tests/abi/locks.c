@@ -104,9 +104,12 @@ static void *wait_for_lock(void *m)
 	return NULL;
 }
 
+static int held;
+
 static void *die_while_others_wait(void *m)
 {
 	pthread_mutex_lock(m);
+	__atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
 	usleep(30000);
 	return NULL;
 }
@@ -126,7 +129,8 @@ static void dead_holders(void)
 	pthread_mutex_unlock(&m);
 
 	pthread_create(&threads[0], NULL, die_while_others_wait, &m);
-	usleep(10000);
+	while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+		usleep(1000);
 	for (int i = 1; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, wait_for_lock, &m);
 	join_all(threads, THREADS);
