@@ -1,7 +1,7 @@
 /*
- * What the rest of the kernel may ask of fpu/. The order of a task's life: fpu_create, then for each stay on a
- * CPU fpu_switch_in (switch.h), any number of fpu_exit_to_user, fpu_switch_out; fpu_exec and fpu_fork in between; fpu_death
- * and fpu_free at the end.
+ * What the rest of the kernel may ask of fpu/. The order of a task's life: fpu_create, then for each stay on a CPU
+ * fpu_switch_in (switch.h), any number of fpu_exit_to_user, fpu_switch_out; fpu_exec and fpu_fork in between;
+ * fpu_death and fpu_free at the end.
  */
 #ifndef FPU_FPU_H
 #define FPU_FPU_H
@@ -18,8 +18,8 @@ void fpu_init(void);
 bool fpu_init_cpu(struct fpu_cpu *cpu);
 
 /*
- * A CPU whose registers have been reset and enabled: they are nobody's, and may be used. A CPU that is to be reset: no
- * kernel section may begin on it any more. Interrupts off, on that CPU.
+ * A CPU whose registers have been reset and enabled: they are nobody's, and may be used. A CPU that is to be reset:
+ * no kernel section may begin on it any more. Interrupts off, on that CPU.
  */
 void fpu_cpu_up(struct fpu_cpu *cpu);
 void fpu_cpu_down(struct fpu_cpu *cpu);
@@ -41,9 +41,9 @@ bool fpu_device_not_available(struct fpu_task *task);
 void fpu_fork(struct fpu_task *child);
 
 /*
- * The running task starts a new program: initial values, default PKRU. integer_only: its program says so. What it needs in
- * addition comes first, while the old program can still be told that memory is out (false); it goes to fpu_exec, or back
- * to fpu_exec_cancel.
+ * The running task starts a new program: initial values, default PKRU. integer_only: its program says so. What it
+ * needs in addition comes first, while the old program can still be told that memory is out (false); it goes to
+ * fpu_exec, or back to fpu_exec_cancel.
  */
 bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsave_area **spare);
 void fpu_exec_cancel(struct xsave_area *spare);

@@ -12,10 +12,10 @@
 bool fpu_policy_has_kernel_end;
 
 /*
- * Saves what would be lost, then gives the kernel its known environment: a user's rounding mode or unmasked
- * exception must not reach kernel code (museum entry 9). Interrupts may be on: as in_kernel is set and preemption off,
- * nothing that comes may touch the registers or their state. FNINIT does not wait, so a pending x87 exception of
- * the user's does not fire here (entry 33). The registers are the kernel's only after all that.
+ * Saves what would be lost, then gives the kernel its known environment: a user's rounding mode or unmasked exception
+ * must not reach kernel code (museum entry 9). Interrupts may be on: as in_kernel is set and preemption off, nothing
+ * that comes may touch the registers or their state. FNINIT does not wait, so a pending x87 exception of the user's
+ * does not fire here (entry 33). The registers are the kernel's only after all that.
  */
 void kernel_fpu_begin_first(struct fpu_cpu *cpu)
 {

@@ -1,7 +1,7 @@
 /*
- * Contexts from birth to death: make, fork, exec, exit; and CPUs that come and go. A context gets one fpstate of full size when it is made,
- * because the switch path can't allocate. It is born with an id never used before and with last_cpu = none, so
- * that no CPU's memory of a dead one in the same place can be taken for it.
+ * Contexts from birth to death: make, fork, exec, exit; and CPUs that come and go. A context gets one fpstate of full
+ * size when it is made, because the switch path can't allocate. It is born with an id never used before and with
+ * last_cpu = none, so that no CPU's memory of a dead one in the same place can be taken for it.
  */
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"

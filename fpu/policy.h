@@ -1,7 +1,7 @@
 /*
- * When to load. All policies save at switch-out; they differ in these hooks, one file each. Called with
- * interrupts off for a task that has vector registers. A hook that is NULL does nothing, except on the way to user mode:
- * there it is a load, unless the registers are valid already.
+ * When to load. All policies save at switch-out; they differ in these hooks, one file each. Called with interrupts
+ * off for a task that has vector registers. A hook that is NULL does nothing, except on the way to user mode: there
+ * it is a load, unless the registers are valid already.
  */
 #ifndef FPU_POLICY_H
 #define FPU_POLICY_H

@@ -147,7 +147,9 @@ static void choose_supervisor_components(void)
 	fpu_config.xss = fpu_config.layout.supervisor & wanted;
 }
 
-/* The model's registers and scratch area of one CPU; a CPU that was down has them already. False when memory is out. */
+/*
+ * The model's registers and scratch area of one CPU; a CPU that was down has them already. False when memory is out.
+ */
 static bool give_model(struct fpu_cpu *cpu)
 {
 	struct xsave_area *scratch;

@@ -1,9 +1,9 @@
 /*
- * The four verbs, after the straw man of 2016 (seed 002), and drop: the one place that says where a context's
- * values are. Registers, owner, last_cpu and the load flag change here, together, and nowhere else. Each verb
- * takes the running task, acts on its active context, and is called where nothing else on this CPU can touch the
- * registers: with interrupts off, or at the start of a kernel FPU section (in_kernel set, preemption off). event says for
- * whom. A task without vector registers must not come here.
+ * The four verbs, after the straw man of 2016 (seed 002), and drop: the one place that says where a context's values
+ * are. Registers, owner, last_cpu and the load flag change here, together, and nowhere else. Each verb takes the
+ * running task, acts on its active context, and is called where nothing else on this CPU can touch the registers:
+ * with interrupts off, or at the start of a kernel FPU section (in_kernel set, preemption off). event says for whom.
+ * A task without vector registers must not come here.
  *
  * Inline, because a switch runs two of them: the caller names the event and the verb's branch knows the states, so
  * that the compiler looks the transition up in the table, and at run time the check of one that is legal costs

@@ -61,7 +61,9 @@ static long raise_exception(u64 vector)
 	return 0;
 }
 
-/* Counts the timer's interrupts, not time: an emulator on a busy host loses some. A move to another CPU is one too. */
+/*
+ * Counts the timer's interrupts, not time: an emulator on a busy host loses some. A move to another CPU is one too.
+ */
 static void spin_ticks(u64 ticks)
 {
 	u64 last = this_cpu->ticks, now;
@@ -150,7 +152,9 @@ static long tenth(u64 how)
 			(counters_->trace_ticks - before_.trace_ticks) << 40;                      \
 	})
 
-/* What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first. */
+/*
+ * What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first.
+ */
 static long section_ticks(u64 which)
 {
 	volatile u64 flags = irq_save(), save = 0, first, again;

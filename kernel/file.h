@@ -26,7 +26,9 @@ struct file;
 struct stat;
 
 struct file_ops {
-	/* Bytes moved (fewer than n only at the end of the data or after an error), or -errno. buf is a user address. */
+	/*
+	 * Bytes moved (fewer than n only at the end of the data or after an error), or -errno. buf is a user address.
+	 */
 	long (*read)(struct file *file, u64 buf, size_t n);
 	long (*write)(struct file *file, u64 buf, size_t n);
 	long (*seek)(struct file *file, s64 offset, int whence);

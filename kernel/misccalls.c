@@ -100,7 +100,10 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_SET_GS:
 		if (address >= USER_END)
 			return -EPERM;
-		/* Without FSGSBASE the switch takes the bases from here, so a switch before the MSR is written is right. */
+		/*
+		 * Without FSGSBASE the switch takes the bases from here, so a switch before the MSR is written is
+		 * right.
+		 */
 		*(command == ARCH_SET_FS ? &current->fs_base : &current->gs_base) = address;
 		wrmsr(command == ARCH_SET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE, address);
 		return 0;

@@ -64,7 +64,9 @@ static void on_cpus_of(struct mm *mm, void (*fn)(void *arg), void *arg)
 	flags = irq_save();
 	fn(arg);
 	irq_restore(flags);
-	/* After the change of the tables: a CPU that takes them on later sees the change, the others are in the mask. */
+	/*
+	 * After the change of the tables: a CPU that takes them on later sees the change, the others are in the mask.
+	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	others = mm->cpu_mask & ~BIT(this_cpu->id);
 	if (unlikely(others))

@@ -1,6 +1,6 @@
 /*
- * The memory system calls: mmap, munmap, mprotect, madvise, brk, and protection keys. They check the caller's numbers as Linux
- * does and leave the work to vma.c and mm.c.
+ * The memory system calls: mmap, munmap, mprotect, madvise, brk, and protection keys. They check the caller's numbers
+ * as Linux does and leave the work to vma.c and mm.c.
  */
 #include "fpu/fpu.h"
 #include "fpu/image.h"

@@ -1,4 +1,6 @@
-/* Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->. */
+/*
+ * Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->.
+ */
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"

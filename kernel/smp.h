@@ -11,8 +11,8 @@
 void smp_init(void);
 
 /*
- * Takes a CPU but the boot processor out of use, its tasks elsewhere; brings it back. Waits until that is so. 0, -EINVAL: no
- * such CPU, or it is already as asked; -EIO: it does not come up. May sleep.
+ * Takes a CPU but the boot processor out of use, its tasks elsewhere; brings it back. Waits until that is so. 0,
+ * -EINVAL: no such CPU, or it is already as asked; -EIO: it does not come up. May sleep.
  */
 long smp_offline(u64 id);
 long smp_online(u64 id);

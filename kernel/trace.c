@@ -176,9 +176,9 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 }
 
 /*
- * The two places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts
- * on. What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside
- * the count.
+ * The two places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with
+ * interrupts on. What the trace costs is counted apart; the recording is a call of its own so that little of it
+ * happens outside the count.
  */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)

@@ -1,8 +1,8 @@
 /*
- * Which CPU a task waits for. A waking task goes back to the CPU where it ran last, for its registers may still be there;
- * to an idle one, if that one is busy. A CPU without work takes some from the longest queue, and so does one
- * whose own queue is shorter by more than one. Nothing of this knows of register contexts: a task that comes to another
- * CPU finds that its registers are not valid there, and that is all (fpu/context.h).
+ * Which CPU a task waits for. A waking task goes back to the CPU where it ran last, for its registers may still be
+ * there; to an idle one, if that one is busy. A CPU without work takes some from the longest queue, and so does one
+ * whose own queue is shorter by more than one. Nothing of this knows of register contexts: a task that comes to
+ * another CPU finds that its registers are not valid there, and that is all (fpu/context.h).
  *
  * Of two locks the second is only ever tried for, so that no order of them is needed.
  */

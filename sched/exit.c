@@ -50,8 +50,8 @@ static void reparent_children(struct process *process)
 }
 
 /*
- * Takes the task out of its process; true if it was the last one. Else the process, and with it the address space, may
- * go away any time from here on: the task must not bring it back to a CPU.
+ * Takes the task out of its process; true if it was the last one. Else the process, and with it the address space,
+ * may go away any time from here on: the task must not bring it back to a CPU.
  */
 static bool leave_process(struct task *task, struct process *process)
 {

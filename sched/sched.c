@@ -3,9 +3,9 @@
  * task and switches to it; everything that belongs to a task and not to the CPU (address space, segment bases, FPU
  * registers, kernel stack) changes hands in switch_context. The idle task runs when nothing else can.
  *
- * A task belongs to the CPU that task->cpu names, and that CPU's rq.lock covers it. The lock is held, interrupts off, from
- * the choice of the next task until nobody stands on the old one's stack any more (switch.asm lets it go), so that
- * whoever has the lock finds the task either running, or completely off its CPU.
+ * A task belongs to the CPU that task->cpu names, and that CPU's rq.lock covers it. The lock is held, interrupts off,
+ * from the choice of the next task until nobody stands on the old one's stack any more (switch.asm lets it go), so
+ * that whoever has the lock finds the task either running, or completely off its CPU.
  */
 #include "fpu/switch.h"
 #include "kernel/insn.h"
@@ -153,7 +153,10 @@ void schedule_preempted(void)
 	reschedule(true);
 }
 
-/* Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock, and the caller's. */
+/*
+ * Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock, and the
+ * caller's.
+ */
 static __attribute__((noinline)) void schedule_queued(struct task *next, struct spinlock *lock)
 {
 	spin_release(&this_cpu->self->rq.lock);

@@ -105,7 +105,10 @@ extern struct spinlock task_lock;
 
 /* One more task is counted, before there is one: false if there are limit already, user tasks and kernel threads. */
 bool task_reserve(u32 limit);
-/* A reserved task with its kernel stack, state TASK_SLEEPING, in no list; NULL when memory is out: no longer reserved. */
+/*
+ * A reserved task with its kernel stack, state TASK_SLEEPING, in no list; NULL when memory is out: no longer
+ * reserved.
+ */
 struct task *task_alloc(const char *name);
 /* The task's first switch will return to entry (an assembly label) with these registers. */
 void task_set_entry(struct task *task, void (*entry)(void), u64 rbx, u64 r12);
