@@ -15,19 +15,17 @@ static inline bool fpu_is_running(const struct fpu_task *task)
 	return task == fpu_current();
 }
 
-/* To INACTIVE. Returns the state it was in, if the registers of this CPU count. */
+/* To INACTIVE, on every CPU. Returns the state it was in on this one. */
 static inline enum fpu_state fpu_door_open(struct fpu_task *task, enum fpu_event event)
 {
 	struct fpu_cpu *cpu = fpu_this_cpu();
-	enum fpu_state was = FPU_INACTIVE;
 	u64 flags = irq_save();
+	enum fpu_state was = fpregs_state(cpu, task);
 
-	if (fpu_is_running(task)) {
-		was = fpregs_state(cpu, task);
+	if (was == FPU_ACTIVE)
 		fpregs_move_to_memory(cpu, task, event);
-	} else {
-		fpregs_move_stopped_to_memory(cpu, task, event);
-	}
+	else
+		fpregs_move_cached_to_memory(cpu, task, event);
 	irq_restore(flags);
 	return was;
 }

@@ -66,7 +66,7 @@ static void finish_in_memory(const struct fpu_update *update)
 	u64 flags;
 
 	task->user.fpstate->xstate_bv |= BIT(update->feature);
-	if (!loads_one || update->was == FPU_INACTIVE) {
+	if (!loads_one || update->was == FPU_INACTIVE || !fpu_is_running(task)) {
 		cpu->counters.updates_flagged++;
 		fpu_door_close(task);
 		return;

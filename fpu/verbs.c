@@ -30,7 +30,7 @@ void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event e
 	fpu_note(cpu, context, event, from, to, site, false);
 }
 
-void fpregs_move_stopped_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+void fpregs_move_cached_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
 				      const struct fpu_site *site)
 {
 	struct fpu_context *context = task->active;

@@ -152,11 +152,11 @@ static inline enum fpu_state fpregs_state(const struct fpu_cpu *cpu, const struc
 }
 
 /*
- * To INACTIVE for a task that is on no CPU, and so not ACTIVE: any CPU may hold its values, and that CPU's owner is
- * not ours to change. So its side is.
+ * To INACTIVE for a context that is not ACTIVE, of the running task or of a stopped one: memory may be written. Any CPU
+ * may hold it CACHED, and that CPU's owner is not ours to change; the context's side is.
  */
-#define fpregs_move_stopped_to_memory(cpu, task, event) fpregs_move_stopped_to_memory_at(cpu, task, event, FPU_SITE)
-void fpregs_move_stopped_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+#define fpregs_move_cached_to_memory(cpu, task, event) fpregs_move_cached_to_memory_at(cpu, task, event, FPU_SITE)
+void fpregs_move_cached_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
 				      const struct fpu_site *site);
 
 /*
