@@ -7,10 +7,8 @@
 
 #include <dirent.h>
 
+#include "cpuid_table.h"
 #include "fpu/xstate.c"
-
-#define FOLDER "tests/cpuid/"
-#define MAX_LINES 64
 
 /* What EBX of leaf 0Dh, sub-leaf 1 is worth on a platform. */
 enum ebx { RIGHT, TOO_SMALL, CONSTANT };
@@ -41,39 +39,6 @@ static const struct platform {
 	{ "silicon-amx", 0x602e7, 0, 0x2b00, 0x2a00, RIGHT },
 };
 
-static struct {
-	u32 leaf, subleaf;
-	struct cpuid_regs regs;
-} lines[MAX_LINES];
-static u32 nlines;
-
-static struct cpuid_regs table_cpuid(u32 leaf, u32 subleaf)
-{
-	for (u32 i = 0; i < nlines; i++)
-		if (lines[i].leaf == leaf && lines[i].subleaf == subleaf)
-			return lines[i].regs;
-	return (struct cpuid_regs){ 0 };
-}
-
-static void read_table(const char *file)
-{
-	char path[300], line[200];
-	FILE *f;
-
-	snprintf(path, sizeof(path), FOLDER "%s", file);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	for (nlines = 0; fgets(line, sizeof(line), f); nlines++) {
-		struct cpuid_regs *r = &lines[nlines].regs;
-
-		assert_true(nlines < MAX_LINES);
-		assert_int_equal(sscanf(line, "%x %x %x %x %x %x", &lines[nlines].leaf, &lines[nlines].subleaf,
-					&r->eax, &r->ebx, &r->ecx, &r->edx),
-				 6);
-	}
-	fclose(f);
-}
-
 /* "cpuid-NAME.txt" or "cpuid-NAME.reset.txt"; *reset says which. */
 static const struct platform *platform_of(const char *file, bool *reset)
 {
@@ -95,7 +60,7 @@ static const struct platform *platform_of(const char *file, bool *reset)
 /* Calls check for every table with its layout probed. */
 static void each_table(void (*check)(const struct platform *, const struct xstate_layout *, bool reset))
 {
-	DIR *folder = opendir(FOLDER);
+	DIR *folder = opendir(CPUID_TABLES);
 	struct dirent *entry;
 	u32 n = 0;
 
