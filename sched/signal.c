@@ -12,7 +12,7 @@
 #include "sched/signal.h"
 
 #define USER_ID 1000
-#define MAX_QUEUED 1024 /* what is sent beyond that has no siginfo of its own, and may be merged */
+#define MAX_QUEUED 1024
 
 bool signal_deadly(int signal)
 {
@@ -69,19 +69,21 @@ static struct task *find_taker(struct process *process, struct task *task, int s
 	return NULL;
 }
 
-static void make_pending(struct sigpending *pending, const struct siginfo *info)
+/* -EAGAIN if it would have to be queued, being one of the real-time signals, and can't. */
+static long make_pending(struct sigpending *pending, const struct siginfo *info)
 {
 	struct pending_signal *entry;
 
 	if (pending->set & SIG_BIT(info->signo) && (info->signo < SIGRTMIN || pending->queued >= MAX_QUEUED))
-		return;
+		return info->signo < SIGRTMIN ? 0 : -EAGAIN;
 	pending->set |= SIG_BIT(info->signo);
 	entry = pending->queued < MAX_QUEUED ? kmalloc(sizeof(*entry)) : NULL;
 	if (!entry)
-		return;
+		return 0;
 	entry->info = *info;
 	list_add_before(&entry->link, &pending->queue);
 	pending->queued++;
+	return 0;
 }
 
 static void notify(struct task *task)
@@ -90,21 +92,23 @@ static void notify(struct task *task)
 	task_wake(task);
 }
 
-void signal_send(struct process *process, struct task *task, const struct siginfo *info)
+long signal_send(struct process *process, struct task *task, const struct siginfo *info)
 {
 	int signal = info->signo;
 	struct task *taker = find_taker(process, task, signal);
 	bool kept = taker ? taker->signals.wanted & SIG_BIT(signal) : !list_empty(&process->threads);
+	long error;
 
 	if (process->zombie || process->killed || (!kept && ignored(process, signal)))
-		return;
+		return 0;
 	if (!kept && handler_of(process, signal) == SIG_DFL) {
 		signal_kill_process(process, signal);
-		return;
+		return 0;
 	}
-	make_pending(task ? &task->signals.pending : &process->pending, info);
+	error = make_pending(task ? &task->signals.pending : &process->pending, info);
 	if (taker)
 		notify(taker);
+	return error;
 }
 
 void signal_retarget(struct process *process, const struct task *except)
@@ -198,10 +202,9 @@ void signal_kill(int signal)
 }
 
 /* Signal 0 only asks whether there is somebody. With task_lock. */
-static void send_if(struct process *process, struct task *task, const struct siginfo *info)
+static long send_if(struct process *process, struct task *task, const struct siginfo *info)
 {
-	if (info->signo)
-		signal_send(process, task, info);
+	return info->signo ? signal_send(process, task, info) : 0;
 }
 
 /* To all that match: everybody but the caller and the kernel's own (pgid 0), or one group. */
@@ -234,11 +237,10 @@ static long send_to_process(int pid, const struct siginfo *info)
 {
 	u64 flags = spin_lock_irq(&task_lock);
 	struct process *process = process_find(pid);
+	long result = process ? send_if(process, NULL, info) : -ESRCH;
 
-	if (process)
-		send_if(process, NULL, info);
 	spin_unlock_irq(&task_lock, flags);
-	return process ? 0 : -ESRCH;
+	return result;
 }
 
 static bool valid(int signal)
@@ -269,10 +271,8 @@ static long send_to_thread(int tgid, int tid, int signal)
 		return -EINVAL;
 	flags = spin_lock_irq(&task_lock);
 	task = task_find(tid);
-	if (task && (!tgid || task->process->pid == tgid)) {
-		send_if(task->process, task, &info);
-		result = 0;
-	}
+	if (task && (!tgid || task->process->pid == tgid))
+		result = send_if(task->process, task, &info);
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }

@@ -173,8 +173,8 @@ void signal_kill(int signal);
 /* To the current thread, or to every process of the group; any context. */
 void signal_self(int signal);
 void signal_group(int pgid, int signal);
-/* With task_lock. task NULL: any thread of the process. */
-void signal_send(struct process *process, struct task *task, const struct siginfo *info);
+/* With task_lock. task NULL: any thread of the process. -EAGAIN: too many are queued. */
+long signal_send(struct process *process, struct task *task, const struct siginfo *info);
 /* With task_lock: other threads than this one look at what is pending for the process, for this one will not. */
 void signal_retarget(struct process *process, const struct task *except);
 /* True if the signal's default action is the end. */
