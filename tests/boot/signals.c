@@ -545,7 +545,7 @@ static void alternate_stack(void)
 static void look_below(int signal)
 {
 	(void)signal;
-	for (int i = 0; i < PAGE_SIZE; i++)
+	for (size_t i = 0; i < PAGE_SIZE; i++)
 		if (alternate[i] != 0xcd)
 			exit(44);
 	exit(43);
