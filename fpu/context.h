@@ -89,6 +89,7 @@ struct fpu_counters {
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
+	u64 updates_flagged, updates_loaded; /* of one component: left to the next load; loaded at once */
 	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
 

@@ -66,19 +66,19 @@ static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
 }
 
-static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area)
+static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, u64 features)
 {
 	u32 start = (u32)rdtsc();
-	int fault = soft_xrstors(cpu->soft, area, fpu_config.mask);
+	int fault = soft_xrstors(cpu->soft, area, features);
 
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
 	return fault;
 }
 
-static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area)
+static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 features)
 {
 	fpu_clear_ts(cpu);
-	return fpu_config.native ? xrstors64(area, fpu_config.mask) : load_soft(cpu, area);
+	return fpu_config.native ? xrstors64(area, features) : load_soft(cpu, area, features);
 }
 
 void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
@@ -95,7 +95,17 @@ bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
 {
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
-	if (likely(!load(cpu, area)))
+	if (likely(!load(cpu, area, fpu_config.mask)))
+		return true;
+	fpu_image_load_init(cpu);
+	return false;
+}
+
+bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature)
+{
+	cpu->counters.loads++;
+	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv & BIT(feature));
+	if (!load(cpu, area, BIT(feature)))
 		return true;
 	fpu_image_load_init(cpu);
 	return false;
@@ -104,7 +114,7 @@ bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
 void fpu_image_load_init(struct fpu_cpu *cpu)
 {
 	cpu->counters.init_loads++;
-	if (load(cpu, init_image))
+	if (load(cpu, init_image, fpu_config.mask))
 		fpu_broken("the initial image can't be loaded");
 }
 

@@ -17,6 +17,7 @@ struct fpu_config {
 			   load use the same mask, as the modified optimisation wants (manual, volume 1, 13.8) */
 	u64 ungated;	/* those in the mask that CR0.TS does not protect: all but x87, SSE, AVX, AVX-512 */
 	u32 size;	/* of an fpstate, bytes */
+	u32 mxcsr_mask; /* the MXCSR bits that this CPU has */
 	bool native, pku;
 	bool defers;	/* the policy loads at the return to user mode: a load not needed there is one avoided */
 };
@@ -40,6 +41,9 @@ void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area);
  * XSTATE_BV become initial. False if the image is not loadable: the registers are initial then.
  */
 bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area);
+
+/* Loads that one component alone, or makes it initial. False as above. */
+bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature);
 
 /* The registers become initial. */
 void fpu_image_load_init(struct fpu_cpu *cpu);

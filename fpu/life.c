@@ -104,8 +104,8 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 		if (integer_only) {
 			unused = context->fpstate;
 			context->fpstate = NULL;
-		} else if (fpu_policy->switch_in) {
-			fpu_policy->switch_in(cpu, task);
+		} else {
+			fpu_policy_again(cpu, task);
 		}
 	}
 	context->pkru = PKRU_DEFAULT;

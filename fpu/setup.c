@@ -14,6 +14,7 @@
 #include "fpu/probe.h"
 #include "fpu/setup.h"
 #include "fpu/soft.h"
+#include "fpu/update.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
 #include "kernel/insn.h"
@@ -254,11 +255,15 @@ void fpu_init(void)
 	init_image = fpu_area_alloc(fpu_config.size);
 	if (!init_image || !enabled)
 		panic("no memory for the FPU's images");
+	memset(init_image, 0, fpu_config.size);
+	xsave64(init_image, XFM(XF_SSE));
+	fpu_config.mxcsr_mask = init_image->mxcsr_mask ? init_image->mxcsr_mask : MXCSR_MASK_DEFAULT;
 	fpu_image_reset(init_image);
 	fpu_image_prepare(init_image);
 	fpu_cpu_up(cpu);
 	choose_policy();
 	fpu_intonly_init();
+	fpu_update_init();
 	log_config();
 }
 

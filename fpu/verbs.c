@@ -24,12 +24,34 @@ void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event e
 		    const struct fpu_site *site)
 {
 	struct fpu_context *context = task->active;
-	enum fpu_state from = FPU_ACTIVE;
+	enum fpu_state from = fpregs_state(cpu, task);
 
-	if (task->own_flags & TASK_NEED_FPU_LOAD)
-		from = fpregs_valid(cpu, context) ? FPU_CACHED : FPU_INACTIVE;
 	fpregs_now_in_memory(task, context);
 	fpu_note(cpu, context, event, from, to, site, false);
+}
+
+void fpregs_move_cached_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+				      const struct fpu_site *site)
+{
+	struct fpu_context *context = task->active;
+	bool gone = context->last_cpu == FPU_NO_CPU || (context->last_cpu == cpu->id && cpu->owner != context);
+
+	fpregs_now_in_memory(task, context);
+	if (!gone) /* as far as can be told from here */
+		fpu_note(cpu, context, event, FPU_CACHED, FPU_INACTIVE, site, false);
+}
+
+bool fpregs_load_component_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, u32 feature,
+			      enum fpu_state to, const struct fpu_site *site)
+{
+	struct fpu_context *context = task->active;
+
+	cpu->owner = NULL;
+	if (!fpu_image_load_component(cpu, context->fpstate, feature))
+		return fpregs_load_failed(cpu, task, site);
+	fpregs_now_in_registers(cpu, task, context, to);
+	fpu_note(cpu, context, event, FPU_INACTIVE, to, site, true);
+	return true;
 }
 
 void fpu_context_born(struct fpu_context *context)

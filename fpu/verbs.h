@@ -143,6 +143,31 @@ static inline void fpregs_move_to_memory_at(struct fpu_cpu *cpu, struct fpu_task
 	}
 }
 
+/* Where the running task's values are. */
+static inline enum fpu_state fpregs_state(const struct fpu_cpu *cpu, const struct fpu_task *task)
+{
+	if (!(task->own_flags & TASK_NEED_FPU_LOAD))
+		return FPU_ACTIVE;
+	return fpregs_valid(cpu, task->active) ? FPU_CACHED : FPU_INACTIVE;
+}
+
+/*
+ * To INACTIVE for a context that is not ACTIVE, of the running task or of a stopped one: memory may be written. Any CPU
+ * may hold it CACHED, and that CPU's owner is not ours to change; the context's side is.
+ */
+#define fpregs_move_cached_to_memory(cpu, task, event) fpregs_move_cached_to_memory_at(cpu, task, event, FPU_SITE)
+void fpregs_move_cached_to_memory_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+				      const struct fpu_site *site);
+
+/*
+ * From INACTIVE back to CACHED or ACTIVE, for registers that hold all of the context but this component: it is loaded
+ * alone. False as for fpregs_move_to_cpu.
+ */
+#define fpregs_load_component(cpu, task, event, feature, to)                                                           \
+	fpregs_load_component_at(cpu, task, event, feature, to, FPU_SITE)
+bool fpregs_load_component_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, u32 feature,
+			      enum fpu_state to, const struct fpu_site *site);
+
 /* Gives the values up unsaved; to is FPU_INACTIVE (the caller has put new ones in memory) or FPU_NONE. */
 #define fpregs_drop(cpu, task, event, to) fpregs_drop_at(cpu, task, event, to, FPU_SITE)
 void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, enum fpu_state to,

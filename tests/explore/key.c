@@ -91,12 +91,18 @@ static u8 pkru_name(u32 pkru)
 	return pkru == PKRU_DEFAULT ? 0 : pkru == PKRU_OTHER ? 1 : 2;
 }
 
+static void put_door(struct description *d, struct part *part, const struct door *door)
+{
+	put_values(d, part, &door->values);
+	put(part, pkru_name(door->pkru));
+}
+
 static u32 task_bits(const struct task *task)
 {
 	bool running = task->cpu != NOBODY && &world.task[world.cpu[task->cpu].current] == task;
 
 	return task->exec | task->killed << 1 | task->doomed << 2 | (task->fpu.active != NULL) << 3 |
-	       task->fpu.user.bad << 4 | (running ? 0 : pkru_name(task->fpu.user.pkru)) << 5;
+	       task->fpu.user.bad << 4 | (running ? 0 : pkru_name(task->fpu.user.pkru)) << 5 | task->handler << 7;
 }
 
 static void put_trail(const struct order *order, struct part *part, const struct task *task)
@@ -116,10 +122,15 @@ static void put_task(struct description *d, const struct order *order, struct pa
 	put(part, pkru_name(task->pkru));
 	put(part, task->fpu.own_flags);
 	put(part, user_name(order, task->child));
+	put(part, user_name(order, task->target));
 	put(part, cpu_name(order, task->cpu));
 	put(part, cpu_name(order, task->fpu.user.last_cpu));
 	put_values(d, part, &task->logical);
 	put_fpstate(d, part, task->fpu.user.fpstate);
+	if (task->handler)
+		put_door(d, part, &task->frame);
+	if (task->target != NOBODY)
+		put_door(d, part, &task->written);
 }
 
 static void put_cpu(struct description *d, const struct order *order, struct part *part, u8 index)
@@ -228,6 +239,17 @@ static void choose_order(struct description *best)
 	}
 }
 
+static void note_live(const struct task *task)
+{
+	for (u32 c = 0; c < COMPONENTS; c++) {
+		live[task->logical.of[c]] = task->logical.of[c];
+		if (task->handler)
+			live[task->frame.values.of[c]] = task->frame.values.of[c];
+		if (task->target != NOBODY)
+			live[task->written.values.of[c]] = task->written.values.of[c];
+	}
+}
+
 struct key key_of_world(void)
 {
 	static struct description d;
@@ -235,8 +257,8 @@ struct key key_of_world(void)
 
 	memset(live, 0, sizeof(live));
 	for (u32 i = 0; i < world.config.users; i++)
-		for (u32 c = 0; c < COMPONENTS && world.task[i].life == LIFE_ALIVE; c++)
-			live[world.task[i].logical.of[c]] = world.task[i].logical.of[c];
+		if (world.task[i].life == LIFE_ALIVE)
+			note_live(&world.task[i]);
 	choose_order(&d);
 	for (u32 i = 0; i < world.config.users + world.config.cpus; i++)
 		key.part[i] = intern(&parts, d.part[i].bytes, d.part[i].size);

@@ -34,13 +34,45 @@ static u64 damage_options(void)
 	return options;
 }
 
+bool world_held(u32 index)
+{
+	for (u32 i = 0; i < world.config.users; i++)
+		if (i != index && world.task[i].target == index)
+			return true;
+	return false;
+}
+
+/* Itself, or a task that has stopped between two calls. */
+static bool is_target(const struct cpu *cpu, u32 index)
+{
+	const struct task *task = &world.task[index];
+
+	return index == cpu->current ||
+	       (alive(index) && task->cpu == NOBODY && !task->trail && !task->killed && !world_held(index));
+}
+
+static u64 door_options(const struct cpu *cpu)
+{
+	u64 options = 0;
+
+	if (world.config.signals)
+		options = world.task[cpu->current].handler ? BIT(EVENT_SIGRETURN) : BIT(EVENT_SIGNAL);
+	for (u32 i = 0; i < world.config.users && world.config.debugger; i++)
+		if (is_target(cpu, i)) {
+			options |= BIT(EVENT_REGSET_0 + i);
+			if (!world.config.ungated || world.task[i].fpu.user.fpstate)
+				options |= BIT(EVENT_UPDATE_0 + i);
+		}
+	return options;
+}
+
 /* A task that is on no CPU, or this CPU's kernel task. */
 static u64 switch_options(u8 cpu)
 {
 	u64 options = 0;
 
 	for (u32 i = 0; i < world.config.users; i++)
-		if (alive(i) && world.task[i].cpu == NOBODY)
+		if (alive(i) && world.task[i].cpu == NOBODY && !world_held(i))
 			options |= BIT(EVENT_SWITCH_0 + i);
 	if (world.cpu[cpu].current != KERNEL_TASK(cpu))
 		options |= BIT(EVENT_SWITCH_0 + KERNEL_TASK(cpu));
@@ -56,6 +88,8 @@ static u64 system_calls(const struct cpu *cpu)
 			options |= BIT(EVENT_FORK_0 + i);
 	if (world.config.intonly && cpu->current == world.config.users - 1)
 		options |= BIT(EVENT_EXEC_INTEGER);
+	if (world.config.signals || world.config.debugger)
+		options = (options & ~BIT(EVENT_EXEC)) | door_options(cpu);
 	return options;
 }
 

@@ -13,7 +13,7 @@
 struct pass {
 	const char *what;
 	u8 users, suspended;
-	bool damage, pkru, power, every_point;
+	bool damage, pkru, power, every_point, signals, debugger, load;
 	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
@@ -21,6 +21,9 @@ struct pass {
 static const struct pass one_cpu[] = {
 	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
+	{ "signals", 2, 1, .signals = true },
+	{ "a debugger, update=flag", 2, 1, .debugger = true },
+	{ "a debugger, update=load", 2, 1, .debugger = true, .load = true },
 	{ "two contexts, preempted anywhere", 2, 2, .damage = true },
 	{ "values and damage", 3, 0, .damage = true },
 };
@@ -28,6 +31,8 @@ static const struct pass one_cpu[] = {
 static const struct pass two_cpus[] = {
 	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
+	{ "two contexts, signals", 2, 0, .signals = true },
+	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
 	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
@@ -44,8 +49,11 @@ static bool explore_pass(struct config config, const struct pass *pass)
 	config.damage = pass->damage;
 	config.pkru = pass->pkru;
 	config.power = pass->power;
+	config.signals = pass->signals;
+	config.debugger = pass->debugger;
+	config.load = pass->load;
 	config.every_point = pass->every_point;
-	config.scrub = config.cpus > 1;
+	config.scrub = config.cpus > 1 || pass->signals || pass->debugger;
 	return search(&config, pass->what);
 }
 

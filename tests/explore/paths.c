@@ -11,6 +11,7 @@
 #include "fpu/setup.h"
 #include "fpu/verbs.h"
 #include "tests/explore/coroutine.h"
+#include "tests/explore/doors.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 #include "tests/explore/points.h"
@@ -66,7 +67,8 @@ static void exec(bool integer_only)
 	fpu_exec(&task->fpu, integer_only, spare);
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
-	task->doomed = task->exec = false;
+	task->doomed = task->exec = task->handler = false;
+	task->frame = (struct door){ 0 };
 }
 
 static void die(void)
@@ -82,7 +84,7 @@ static void die(void)
 }
 
 /* The smallest number that no register, image or task holds. */
-static u8 fresh_value(void)
+u8 fresh_value(void)
 {
 	bool held[256] = { false };
 	struct image image;
@@ -90,8 +92,11 @@ static u8 fresh_value(void)
 	for (u32 c = 0; c < COMPONENTS; c++) {
 		for (u32 i = 0; i < world.config.cpus; i++)
 			held[world.cpu[i].registers.values.of[c]] = true;
-		for (u32 i = 0; i < world.config.users; i++)
+		for (u32 i = 0; i < world.config.users; i++) {
 			held[world.task[i].logical.of[c]] = true;
+			held[world.task[i].frame.values.of[c]] = true;
+			held[world.task[i].written.values.of[c]] = true;
+		}
 		for (u32 i = 0; i < images_count(); i++) {
 			image = image_state(i);
 			held[image.stored.of[c]] = true;
@@ -185,6 +190,8 @@ static void system_call(enum event event)
 		exec(event == EVENT_EXEC_INTEGER);
 	} else if (event == EVENT_DIE) {
 		die();
+	} else if (event >= EVENT_SIGNAL) {
+		through_door(event);
 	} else {
 		fork_into(event - EVENT_FORK_0);
 	}

@@ -6,4 +6,7 @@
 void user_task(void);
 void kernel_task(void);
 
+/* A value that nothing holds. */
+u8 fresh_value(void);
+
 #endif

@@ -30,11 +30,21 @@ static void trail_pass(u32 point)
 	task->trail_cpu = world.self;
 }
 
+/* Which other task an event is about, the key knows without the trail. */
+static enum event kind_of(enum event event)
+{
+	if (event >= EVENT_FORK_0 && event < EVENT_EXEC)
+		return EVENT_FORK_0;
+	if (event >= EVENT_REGSET_0)
+		return event < EVENT_UPDATE_0 ? EVENT_REGSET_0 : EVENT_UPDATE_0;
+	return event;
+}
+
 void trail_begin(enum event event)
 {
 	me()->trail = 0;
 	me()->trail_cpu = world.self;
-	trail_pass(POINT_CALL_0 + (event < EVENT_FORK_0 || event >= EVENT_EXEC ? event : EVENT_FORK_0));
+	trail_pass(POINT_CALL_0 + kind_of(event));
 }
 
 void trail_end(void)
@@ -112,7 +122,7 @@ void after_switch(void)
 	cpu->previous = NOBODY;
 	if (dead != NOBODY) {
 		fpu_free(&world.task[dead].fpu);
-		world.task[dead] = (struct task){ .cpu = NOBODY, .child = NOBODY };
+		world.task[dead] = (struct task){ .cpu = NOBODY, .child = NOBODY, .target = NOBODY };
 		cpu->dead = NOBODY;
 	}
 	put_back(before);

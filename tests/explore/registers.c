@@ -154,6 +154,8 @@ void registers_start(bool ungated)
 	fpu_config.xss = ungated ? XFM(XF_CET_U) : 0;
 	fpu_config.layout.user = fpu_config.xcr0;
 	fpu_config.layout.supervisor = XFM(XF_CET_U);
+	fpu_config.mxcsr_mask = 0xffff;
+	fpu_config.layout.component[XF_PKRU] = (struct xstate_component){ .size = 8, .offset = XSAVE_EXTENDED };
 	fpu_config.layout.component[XF_CET_U] = (struct xstate_component){ .size = 16, .supervisor = true };
 	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);

@@ -14,8 +14,9 @@ struct saved_task {
 	u32 pkru, saved_pkru, flags, stack;
 	s32 last_cpu;
 	u16 trail;
-	u8 trail_cpu, life, cpu, child;
-	bool exec, killed, doomed, bad;
+	u8 trail_cpu, life, cpu, child, target;
+	struct door frame, written;
+	bool handler, exec, killed, doomed, bad;
 };
 
 struct saved_cpu {
@@ -55,6 +56,10 @@ static u32 save_task(u32 index)
 	to.life = task->life;
 	to.cpu = task->cpu;
 	to.child = task->child;
+	to.target = task->target;
+	to.handler = task->handler;
+	to.frame = task->frame;
+	to.written = task->written;
 	to.exec = task->exec;
 	to.killed = task->killed;
 	to.doomed = task->doomed;
@@ -86,6 +91,10 @@ static void restore_task(u32 index, u32 part)
 	task->life = from->life;
 	task->cpu = from->cpu;
 	task->child = from->child;
+	task->target = from->target;
+	task->handler = from->handler;
+	task->frame = from->frame;
+	task->written = from->written;
 	task->exec = from->exec;
 	task->killed = from->killed;
 	task->doomed = from->doomed;

@@ -43,10 +43,16 @@ static void say(enum event event, char *text, size_t size)
 		[EVENT_EXEC_INTEGER] = "starts an integer-only program",
 		[EVENT_DIE] = "ends",
 		[EVENT_POWER] = "takes the CPU down or brings it back",
+		[EVENT_SIGNAL] = "gets a signal: frame, then handler",
+		[EVENT_SIGRETURN] = "returns from its handler",
 	};
 
 	if (plain[event])
 		snprintf(text, size, "%s", plain[event]);
+	else if (event >= EVENT_UPDATE_0)
+		snprintf(text, size, "changes one component of %s", task_name(event - EVENT_UPDATE_0));
+	else if (event >= EVENT_REGSET_0)
+		snprintf(text, size, "reads and writes the registers of %s", task_name(event - EVENT_REGSET_0));
 	else if (event >= EVENT_DAMAGE_0)
 		snprintf(text, size, "damages %s's fpstate", task_name(event - EVENT_DAMAGE_0));
 	else if (event >= EVENT_FORK_0)

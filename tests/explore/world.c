@@ -9,6 +9,7 @@
 #include "fpu/policy.h"
 #include "fpu/setup.h"
 #include "fpu/trace.h"
+#include "fpu/update.h"
 #include "kernel/bootinfo.h"
 #include "tests/explore/apart.h"
 #include "tests/explore/coroutine.h"
@@ -63,10 +64,13 @@ void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_
 
 bool boot_option(const char *key, char *buf, size_t size)
 {
-	if (!world.config.intonly)
-		return false;
-	snprintf(buf, size, "%s", world.config.intonly);
-	return true;
+	const char *value = world.config.load ? "load" : NULL;
+
+	if (!strcmp(key, "intonly"))
+		value = world.config.intonly;
+	if (value)
+		snprintf(buf, size, "%s", value);
+	return value;
 }
 
 void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
@@ -105,6 +109,7 @@ static void choose_policy(void)
 			fpu_policy = policies[i];
 	fpu_policy_has_kernel_end = fpu_policy->kernel_end;
 	fpu_intonly_init();
+	fpu_update_init();
 }
 
 static void start_cpu(u8 index)
@@ -122,7 +127,7 @@ void world_start(const struct config *config)
 	world = (struct world){ .config = *config };
 	memset(stacks, 0, sizeof(stacks));
 	for (u32 i = 0; i < TASKS; i++)
-		world.task[i].cpu = world.task[i].child = NOBODY;
+		world.task[i].cpu = world.task[i].child = world.task[i].target = NOBODY;
 	for (u8 i = 0; i < config->cpus; i++)
 		start_cpu(i);
 	registers_start(config->ungated);

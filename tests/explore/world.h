@@ -20,13 +20,21 @@
 enum event {
 	EVENT_CONTINUE, EVENT_INTERRUPT, EVENT_SWITCH_0, EVENT_ENTER = EVENT_SWITCH_0 + TASKS, EVENT_VECTOR,
 	EVENT_UNGATED, EVENT_WRPKRU, EVENT_EXIT, EVENT_SECTION, EVENT_FORK_0, EVENT_EXEC = EVENT_FORK_0 + USERS_MAX,
-	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENTS = EVENT_DAMAGE_0 + USERS_MAX
+	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENT_SIGNAL = EVENT_DAMAGE_0 + USERS_MAX,
+	EVENT_SIGRETURN, EVENT_REGSET_0, EVENT_UPDATE_0 = EVENT_REGSET_0 + USERS_MAX,
+	EVENTS = EVENT_UPDATE_0 + USERS_MAX
 };
 
 /* Where a CPU is when there is something to choose. */
 enum place { IN_USER, IN_KERNEL, AT_POINT, DYING };
 
 enum life { LIFE_FREE, LIFE_BEING_MADE, LIFE_ALIVE, LIFE_ENDING };
+
+/* What goes through a door, symbolically. */
+struct door {
+	struct values values;
+	u32 pkru;
+};
 
 struct task {
 	struct fpu_task fpu;   /* first: fpu/ sees only this */
@@ -38,6 +46,9 @@ struct task {
 	u8 life;
 	u8 cpu;	       /* that it is on, from being chosen until the switch away is complete; or NOBODY */
 	u8 child;      /* that it is making, or NOBODY */
+	u8 target;     /* whose registers it reads or writes through a door, or NOBODY */
+	bool handler;  /* in a signal handler: frame has what it will return to */
+	struct door frame, written; /* written: what the target is to get */
 	bool exec;     /* its logical values are about to change */
 	bool killed, doomed; /* doomed: its fpstate is damaged, it must not see user mode again */
 };
@@ -61,6 +72,9 @@ struct config {
 	bool pkru;    /* user code writes PKRU, and reads its registers only */
 	bool damage;  /* fpstates get damaged */
 	bool power;   /* CPUs go down and come back */
+	bool signals; /* as in doors.c; and there: */
+	bool debugger; /* reads and writes of registers, updates of one component, */
+	bool load;    /* with update=load */
 	bool scrub;   /* what nobody may rely on is overwritten at once (scrub.c) */
 };
 
@@ -102,6 +116,9 @@ static inline bool is_user(u32 index)
 {
 	return index < USERS_MAX;
 }
+
+/* Stopped by a debugger that is at its registers: it does not get a CPU. */
+bool world_held(u32 index);
 
 /* The first state: one user task that has just been made, and every CPU in its kernel task. */
 void world_start(const struct config *config);

@@ -18,7 +18,8 @@ LINE = re.compile(r'FPU_TRANSITION\((\w+), (\w+), (\w+), "(\w+)"')
 SNAPSHOT_EVERY = 1000
 # A snapshot is several records long, and waits while the table of tasks is being changed.
 SNAPSHOT_SLACK = 100
-SAVES = {("SWITCH_OUT", "ACTIVE"), ("FORK", "ACTIVE"), ("KERNEL_BEGIN", "ACTIVE")}
+SAVES = {("SWITCH_OUT", "ACTIVE"), ("FORK", "ACTIVE"), ("KERNEL_BEGIN", "ACTIVE"),
+         ("SIGNAL_FRAME", "ACTIVE"), ("SIGRETURN", "ACTIVE"), ("REGSET_READ", "ACTIVE"), ("UPDATE_ONE", "ACTIVE")}
 SHELL = b"""\
 mandelbrot -q | cat
 true
