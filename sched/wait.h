@@ -1,6 +1,7 @@
 /*
  * Wait queues and mutexes: how a task sleeps until something is true. wait_event re-tests its condition
- * after every wake-up; a killed task stops waiting, and mostly one with a signal too. Never with a spin lock held or in an interrupt.
+ * after every wake-up; a killed task stops waiting, and mostly one with a signal too. Never with a spin
+ * lock held or in an interrupt.
  */
 #ifndef SCHED_WAIT_H
 #define SCHED_WAIT_H
