@@ -174,33 +174,50 @@ long mm_fault(struct mm *mm, u64 address, u64 error)
 	return result;
 }
 
-/* " (protection key N)" if it was the key that refused, else "". */
-static const char *key_text(char *buf, size_t size, u64 address, u64 error)
+/* What was wrong with the access, for siginfo. */
+static void describe(struct siginfo *info, u64 address, u64 error)
 {
 	struct mm *mm = current->mm;
 	struct vma *vma;
 
-	buf[0] = '\0';
-	if (!(error & PF_PKEY))
-		return buf;
+	*info = (struct siginfo){ .signo = SIGSEGV, .code = SEGV_MAPERR, .address = address };
 	mutex_lock(&mm->lock);
 	vma = mm_find(mm, address);
-	if (vma)
-		format_text(buf, size, " (protection key %u)", vma->pkey);
+	if (vma && error & PF_PKEY) {
+		info->code = SEGV_PKUERR;
+		info->pkey = vma->pkey;
+	} else if (vma) {
+		info->code = SEGV_ACCERR;
+	}
 	mutex_unlock(&mm->lock);
-	return buf;
+}
+
+static void log_death(const struct regs *regs, const struct siginfo *info, const char *what)
+{
+	u64 error = regs->orig_rax;
+	char key[32] = "";
+
+	if (info->code == SEGV_PKUERR)
+		format_text(key, sizeof(key), " (protection key %u)", info->pkey);
+	klog("kill: %s[%d]: %s: %s at %lx%s, error %lx, rip %lx, rsp %lx", current->name, current->tid, what,
+	     error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", info->address, key, error, regs->rip,
+	     regs->rsp);
 }
 
 static void bad_user_access(const struct regs *regs, u64 address, long why)
 {
-	u64 error = regs->orig_rax;
-	char key[32];
+	struct siginfo info;
 
-	klog("kill: %s[%d]: %s: %s at %lx%s, error %lx, rip %lx, rsp %lx", current->name, current->tid,
-	     why == -ENOMEM ? "out of memory" : "page fault",
-	     error & PF_FETCH ? "execute" : error & PF_WRITE ? "write" : "read", address,
-	     key_text(key, sizeof(key), address, error), error, regs->rip, regs->rsp);
-	signal_force(why == -ENOMEM ? SIGKILL : SIGSEGV);
+	describe(&info, address, regs->orig_rax);
+	current->signals.trap.vector = EXC_PAGE_FAULT;
+	current->signals.trap.error = regs->orig_rax;
+	current->signals.trap.address = address;
+	if (why == -ENOMEM) {
+		log_death(regs, &info, "out of memory");
+		signal_kill(SIGKILL);
+	} else if (signal_fault(&info)) {
+		log_death(regs, &info, "page fault");
+	}
 }
 
 static void bad_kernel_access(const struct regs *regs, u64 address)

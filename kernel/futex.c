@@ -147,7 +147,7 @@ static bool leave(struct futex_waiter *waiter)
 	return waiter->woken;
 }
 
-/* Sleeps until woken, killed or, with until, until that time. */
+/* Sleeps until woken, killed, a signal or, with until, until that time. */
 static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 {
 	struct timer timer;
@@ -160,8 +160,8 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 		task_will_sleep();
 		if (waiter->woken)
 			break;
-		if (task_killed()) {
-			result = -EINTR;
+		if (signal_waiting()) {
+			result = -ERESTARTSYS;
 			break;
 		}
 		if (until && (clock_ns() >= *until || timer_expired(&timer))) {
@@ -175,7 +175,16 @@ static long sleep_on(struct futex_waiter *waiter, const u64 *until)
 	return result;
 }
 
-static long wait(u64 address, const struct key *key, u32 expected, const u64 *until, u32 bits)
+static long restart_wait(const struct restart *restart);
+
+/* A wait with a timeout, if it is to go on at all, must not begin its timeout again. */
+static long wait_again(u64 address, u32 expected, u64 until, u32 bits, u32 operation)
+{
+	current->signals.restart = (struct restart){ restart_wait, address, until, expected, bits, operation };
+	return -ERESTART_RESTARTBLOCK;
+}
+
+static long wait(u64 address, const struct key *key, u32 expected, const u64 *until, u32 bits, u32 operation)
 {
 	struct futex_waiter waiter = { .key = *key, .bucket = bucket_of(key), .bits = bits, .task = current };
 	u64 flags = spin_lock_irq(&buckets[waiter.bucket].lock);
@@ -190,7 +199,18 @@ static long wait(u64 address, const struct key *key, u32 expected, const u64 *un
 		result = -EAGAIN;
 	if (!result)
 		result = sleep_on(&waiter, until);
-	return leave(&waiter) ? 0 : result;
+	if (leave(&waiter))
+		return 0;
+	return result == -ERESTARTSYS && until ? wait_again(address, expected, *until, bits, operation) : result;
+}
+
+static long restart_wait(const struct restart *restart)
+{
+	struct key key;
+	u64 until = restart->until;
+	long error = make_key(restart->address, restart->flags & FUTEX_PRIVATE, &key);
+
+	return error ? error : wait(restart->address, &key, restart->value, &until, restart->bits, restart->flags);
 }
 
 /* FUTEX_WAIT's timeout is relative, FUTEX_WAIT_BITSET's a point in time. */
@@ -288,7 +308,7 @@ static long futex_wait(u64 address, u32 operation, u32 expected, u64 timeout, u3
 		error = -EINVAL;
 	if (!error)
 		error = make_key(address, operation & FUTEX_PRIVATE, &key);
-	return error ? error : wait(address, &key, expected, timeout ? &until : NULL, bits);
+	return error ? error : wait(address, &key, expected, timeout ? &until : NULL, bits, operation);
 }
 
 static long futex_wake(u64 address, bool private, u32 count, u32 bits)

@@ -55,13 +55,16 @@ static void finish(struct task *task, long result)
 	task->ipc.result = result;
 }
 
-/* A killed task stops waiting: nobody may find it in a list or answer it afterwards. */
+/*
+ * A task that is killed or has a signal stops waiting: nobody may find it in a list or answer it afterwards. A call
+ * that the server has not seen can be made again; one that it has would be made twice.
+ */
 static void give_up(struct task *task)
 {
 	ipc_lock();
 	if (task->ipc.phase != IPC_DONE) {
 		list_del(&task->ipc.link);
-		finish(task, -EINTR);
+		finish(task, task->ipc.phase == IPC_CALLING ? -ERESTARTSYS : -EINTR);
 	}
 	ipc_unlock();
 	irq_enable();
@@ -73,7 +76,7 @@ static __attribute__((noinline)) void wait_slowly(void)
 
 	while (task->ipc.phase != IPC_DONE) {
 		task_will_sleep();
-		if (task_killed())
+		if (signal_waiting())
 			give_up(task);
 		else if (task->ipc.phase != IPC_DONE)
 			schedule();

@@ -166,12 +166,40 @@ long sys_time(u64 buf)
 	return (long)seconds;
 }
 
+/* A point in time stays where it is: the call can be made again. */
+static long sleep_to(u64 when)
+{
+	return sleep_until(when) ? -ERESTARTNOHAND : 0;
+}
+
+static long sleep_for(u64 when, u64 user_remain);
+
+static long sleep_again(const struct restart *restart)
+{
+	return sleep_for(restart->until, restart->address);
+}
+
+/* Interrupted, it tells how much is missing, and goes on with that if no handler ran. */
+static long sleep_for(u64 when, u64 user_remain)
+{
+	struct timespec remain;
+	u64 now;
+
+	if (!sleep_until(when))
+		return 0;
+	now = clock_ns();
+	remain = ns_timespec(when > now ? when - now : 0);
+	if (user_remain && copy_to_user(user_remain, &remain, sizeof(remain)))
+		return -EFAULT;
+	current->signals.restart = (struct restart){ .fn = sleep_again, .address = user_remain, .until = when };
+	return -ERESTART_RESTARTBLOCK;
+}
+
 long sys_clock_nanosleep(int clock, u32 flags, u64 request, u64 remain)
 {
 	struct timespec ts;
 	u64 when;
 
-	(void)remain; /* an interrupted sleep ends the task: nothing to report */
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return -EINVAL;
 	if (copy_from_user(&ts, request, sizeof(ts)))
@@ -183,7 +211,7 @@ long sys_clock_nanosleep(int clock, u32 flags, u64 request, u64 remain)
 		when += clock_ns();
 	else if (clock == CLOCK_REALTIME)
 		when -= MIN(when, realtime_offset());
-	return sleep_until(when);
+	return flags & TIMER_ABSTIME ? sleep_to(when) : sleep_for(when, remain);
 }
 
 long sys_nanosleep(u64 request, u64 remain)

@@ -65,7 +65,7 @@ static long pipe_read(struct file *file, u64 buf, size_t n)
 		if (file->flags & O_NONBLOCK)
 			return -EAGAIN;
 		if (wait_event(&pipe->can_read, filled(pipe) || !pipe->writers))
-			return -EINTR;
+			return -ERESTARTSYS;
 		mutex_lock(&pipe->lock);
 	}
 	n = MIN(n, filled(pipe));
@@ -89,12 +89,12 @@ static long write_some(struct pipe *pipe, u64 buf, size_t n, u32 flags)
 		if (flags & O_NONBLOCK)
 			return -EAGAIN;
 		if (wait_event(&pipe->can_write, room(pipe) >= need || !pipe->readers))
-			return -EINTR;
+			return -ERESTARTSYS;
 		mutex_lock(&pipe->lock);
 	}
 	if (!pipe->readers) {
 		mutex_unlock(&pipe->lock);
-		signal_force(SIGPIPE);
+		signal_self(SIGPIPE);
 		return -EPIPE;
 	}
 	n = MIN(n, room(pipe));

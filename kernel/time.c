@@ -139,7 +139,7 @@ long sleep_until(u64 when)
 		task_will_sleep();
 		if (clock_ns() >= when || timer_expired(&timer)) /* by another CPU's clock, if ours is behind */
 			break;
-		if (current->flags & TASK_KILLED) {
+		if (signal_waiting()) {
 			result = -EINTR;
 			break;
 		}

@@ -41,7 +41,7 @@ static inline bool timer_expired(const struct timer *timer)
 	return list_empty(&timer->link);
 }
 
-/* Sleeps until clock_ns() >= when. 0, or -EINTR if the task is being killed. */
+/* Sleeps until clock_ns() >= when. 0, or -EINTR if the task is killed or gets a signal. */
 long sleep_until(u64 when);
 
 #endif

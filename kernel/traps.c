@@ -1,11 +1,12 @@
 /*
  * Exceptions and interrupts after entry.asm has saved the registers: the IDT, the dispatch, and what an
- * exception means. One that user code caused ends that task with the signal Linux would send; one in the
+ * exception means. One that user code caused becomes the signal that Linux would send (exception.c); one in the
  * kernel is repaired by the exception table (uaccess.asm) or is a panic. The kernel never panics on what
  * a user program did.
  */
 #include "fpu/fpu.h"
 #include "kernel/apic.h"
+#include "kernel/exception.h"
 #include "kernel/fault.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
@@ -86,39 +87,6 @@ const char *exception_name(u64 vector)
 	return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "reserved exception";
 }
 
-/* The signal that Linux sends for an exception in user mode. */
-static int signal_of(u64 vector)
-{
-	switch (vector) {
-	case EXC_DIVIDE:
-	case EXC_X87:
-	case EXC_SIMD:
-		return SIGFPE;
-	case EXC_DEBUG:
-	case EXC_BREAKPOINT:
-		return SIGTRAP;
-	case EXC_UNDEFINED:
-		return SIGILL;
-	case EXC_SEGMENT:
-	case EXC_STACK:
-	case EXC_ALIGNMENT:
-		return SIGBUS;
-	default:
-		return SIGSEGV;
-	}
-}
-
-static void user_exception(u64 vector, const struct regs *regs)
-{
-	if (vector == EXC_NO_FPU && fpu_device_not_available(&current->fpu))
-		return;
-	if (vector == EXC_NO_FPU && !fpu_has_registers(&current->fpu))
-		klog("kill: %s[%d]: a vector instruction in an integer-only program", current->name, current->tid);
-	klog("kill: %s[%d]: %s, error %lx, rip %lx, rsp %lx", current->name, current->tid, exception_name(vector),
-	     regs->orig_rax, regs->rip, regs->rsp);
-	signal_force(signal_of(vector));
-}
-
 static void kernel_exception(u64 vector, struct regs *regs)
 {
 	u64 fixup = extable_fixup(regs->rip);
@@ -176,6 +144,8 @@ void trap(u64 vector, struct regs *regs)
 		user_exception(vector, regs);
 	else
 		kernel_exception(vector, regs);
+	if (user_mode(regs))
+		regs->orig_rax = ~0ul; /* no system call is to be made again */
 
 	/* The preemptible kernel: an interrupt that found it with interrupts on and no lock held may switch. */
 	if (!user_mode(regs) && regs->rflags & RFLAGS_IF && !this_cpu->preempt_count && need_resched())
@@ -196,17 +166,20 @@ bool exit_to_user_work(struct regs *regs)
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
 		}
-		if (flags & (TASK_KILLED | TASK_RESCHED)) {
+		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED)) {
 			irq_enable();
 			if (flags & TASK_KILLED)
 				task_exit_killed();
-			schedule();
+			if (flags & TASK_RESCHED)
+				schedule();
+			if (flags & TASK_SIGNAL)
+				signal_deliver(regs);
 			irq_disable();
 		} else if (!(flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu)) {
 			break; /* interrupts have been off since the flags were read */
 		} else {
 			klog("kill: %s[%d]: its FPU state could not be loaded", task->name, task->tid);
-			signal_force(SIGSEGV);
+			signal_kill(SIGSEGV);
 		}
 	}
 	return changed;

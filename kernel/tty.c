@@ -205,7 +205,7 @@ static long tty_read(struct file *file, u64 buf, size_t n)
 		if (file->flags & O_NONBLOCK)
 			return -EAGAIN;
 		if (wait_event(&readers, head != tail))
-			return -EINTR;
+			return -ERESTARTSYS;
 	}
 	return copy_to_user(buf, chunk, done) ? -EFAULT : (long)done;
 }

@@ -31,7 +31,6 @@ enum auxv {
 	AT_RANDOM = 25, AT_EXECFN = 31, AT_MINSIGSTKSZ = 51,
 };
 
-#define MINSIGSTKSZ 4096
 #define USER_ID 1000
 
 long exec_args_init(struct exec_args *args)
@@ -167,7 +166,7 @@ static void push_auxv(struct stack_writer *w, const struct elf_image *image, u64
 	push_pair(w, AT_CLKTCK, 100);
 	push_pair(w, AT_SECURE, 0);
 	push_pair(w, AT_RANDOM, random);
-	push_pair(w, AT_MINSIGSTKSZ, MINSIGSTKSZ);
+	push_pair(w, AT_MINSIGSTKSZ, sigframe_size());
 	push_pair(w, AT_EXECFN, execfn);
 	push_pair(w, AT_NULL, 0);
 }
@@ -209,7 +208,7 @@ static long become_single_threaded(struct process *process)
 	spin_unlock_irq(&task_lock, flags);
 	if (refused)
 		return -EAGAIN;
-	if (wait_event(&process->threads_gone, process->nthreads == 1)) {
+	if (wait_event_killable(&process->threads_gone, process->nthreads == 1)) {
 		process->exec = false;
 		return -EINTR;
 	}
@@ -277,6 +276,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	struct elf_image image;
 	struct mm *mm;
 	struct xsave_area *spare = NULL;
+	struct sighand *sighand = NULL;
 	u64 base, rsp;
 	long error;
 
@@ -292,12 +292,13 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	rsp = error ? 0 : build_stack(mm, path, args, &image, base);
 	if (!error && !rsp)
 		error = -ENOMEM;
-	if (!error && !fpu_exec_prepare(&task->fpu, image.integer_only, &spare))
+	if (!error && !(signals_exec_prepare(&sighand) && fpu_exec_prepare(&task->fpu, image.integer_only, &spare)))
 		error = -ENOMEM;
 	if (!error)
 		error = become_single_threaded(task->process);
 	if (error) {
 		fpu_exec_cancel(spare);
+		kfree(sighand);
 		mm_put(mm);
 		return error;
 	}
@@ -307,6 +308,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	task->process->exec = false;
 	fpu_exec(&task->fpu, image.integer_only, spare);
 	files_exec(task->process->files);
+	signals_exec(sighand);
 	task->clear_child_tid = 0;
 	set_name(task, path);
 	reset_registers(task, base + image.entry, rsp);

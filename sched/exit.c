@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/futex.h"
+#include "kernel/insn.h"
 #include "kernel/ipc.h"
 #include "kernel/mm.h"
 #include "kernel/syscall.h"
@@ -61,23 +62,37 @@ static bool leave_process(struct task *task, struct process *process)
 	task->mm = NULL;
 	task_unregister(task);
 	list_del(&task->sibling);
+	signals_drop_pending(&task->signals.pending, ~0ul);
+	signal_retarget(process, task);
 	last = !--process->nthreads;
 	wake_all(&process->threads_gone);
 	spin_unlock_irq(&task_lock, flags);
 	return last;
 }
 
+/*
+ * Turns the current task's process into a zombie, or into nothing if the parent does not want to know. The task is
+ * nobody's then, and interrupts are off until it has left its CPU.
+ */
 static void become_zombie(struct process *process)
 {
+	struct sighand *sighand = process->sighand;
 	u64 flags;
 
 	files_put(process->files);
 	vfork_release(process);
+	irq_disable();
 	flags = spin_lock_irq(&task_lock);
 	reparent_children(process);
+	signals_drop_pending(&process->pending, ~0ul);
+	current->process = NULL;
+	process->sighand = NULL;
 	process->zombie = true;
 	wake_all(&process->parent->child_exit);
+	if (signal_parent(process))
+		process_forget(process);
 	spin_unlock_irq(&task_lock, flags);
+	sighand_put(sighand);
 }
 
 static void exit_task(void) __attribute__((noreturn));
@@ -98,7 +113,6 @@ static void exit_task(void)
 	if (mm) /* the first program's process has none until its exec */
 		mm_put(mm);
 	become_zombie(process);
-	task->process = NULL;
 	sched_die();
 }
 
@@ -155,13 +169,13 @@ long sys_wait4(int pid, u64 user_status, u32 options, u64 user_rusage)
 		flags = spin_lock_irq(&task_lock);
 		result = process_reap(process, pid, &status);
 		spin_unlock_irq(&task_lock, flags);
-		if (!result && !(options & WNOHANG) && !task_killed())
+		if (!result && !(options & WNOHANG) && !signal_waiting())
 			schedule();
 		wait_finish(&process->child_exit, &waiter);
 		if (result || options & WNOHANG)
 			break;
-		if (task_killed())
-			return -EINTR;
+		if (signal_waiting())
+			return -ERESTARTSYS;
 	}
 	if (result > 0 && user_status && copy_to_user(user_status, &status, sizeof(status)))
 		return -EFAULT;

@@ -80,6 +80,10 @@ static struct process *new_process(u64 flags)
 
 	if (!process)
 		return NULL;
+	if (!signals_fork_process(process, flags)) {
+		process_free(process);
+		return NULL;
+	}
 	process->mm = flags & CLONE_VM ? mm_get(parent->mm) : mm_fork(parent->mm);
 	process->files = flags & CLONE_FILES ? files_get(parent->files) : files_fork(parent->files);
 	if (process->mm && process->files)
@@ -152,6 +156,7 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 		process->vfork = &vfork;
 	}
 	copy_registers(child, flags, stack, tls);
+	signals_fork_task(child, flags);
 	fpu_fork(&child->fpu);
 	child->affinity = current->affinity;
 	child->clear_child_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
@@ -193,10 +198,10 @@ long sys_clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 
 long sys_fork(void)
 {
-	return clone(0, 0, 0, 0, 0);
+	return clone(SIGCHLD, 0, 0, 0, 0);
 }
 
 long sys_vfork(void)
 {
-	return clone(CLONE_VFORK | CLONE_VM, 0, 0, 0, 0);
+	return clone(CLONE_VFORK | CLONE_VM | SIGCHLD, 0, 0, 0, 0);
 }

@@ -16,6 +16,7 @@ static void init_links(struct process *process)
 	list_init(&process->sibling);
 	list_init(&process->threads);
 	list_init(&process->all);
+	list_init(&process->pending.queue);
 	wait_queue_init(&process->child_exit);
 	wait_queue_init(&process->threads_gone);
 }
@@ -51,7 +52,9 @@ void process_free(struct process *process)
 	list_del(&process->sibling);
 	list_del(&process->all);
 	nprocesses--;
+	signals_drop_pending(&process->pending, ~0ul);
 	spin_unlock_irq(&task_lock, flags);
+	sighand_put(process->sighand);
 	kfree(process);
 }
 
@@ -67,6 +70,8 @@ void process_add_task(struct process *process, struct task *task)
 	task->mm = process->mm;
 	list_add_before(&task->sibling, &process->threads);
 	process->nthreads++;
+	if (process->pending.set)
+		task_set_flag(task, TASK_SIGNAL);
 }
 
 struct process *process_find(int pid)
@@ -110,6 +115,14 @@ bool process_has_zombie(struct process *parent)
 	return found;
 }
 
+void process_forget(struct process *process)
+{
+	list_del(&process->sibling);
+	list_del(&process->all);
+	nprocesses--;
+	kfree(process);
+}
+
 long process_reap(struct process *parent, int pid, int *status)
 {
 	struct process *child;
@@ -123,10 +136,7 @@ long process_reap(struct process *parent, int pid, int *status)
 			continue;
 		*status = child->exit_status;
 		result = child->pid;
-		list_del(&child->sibling);
-		list_del(&child->all);
-		nprocesses--;
-		kfree(child);
+		process_forget(child);
 		return result;
 	}
 	return result;

@@ -33,6 +33,8 @@ struct process *process_find(int pid);
 
 /* Collects one ended child: its pid, 0 if none has ended, -ECHILD. pid as for wait4. With task_lock. */
 long process_reap(struct process *parent, int pid, int *status);
+/* Gives up what is left of one that has ended. With task_lock. */
+void process_forget(struct process *process);
 void process_free(struct process *process);
 /* The working directory, which threads share: PATH_MAX bytes out or in. */
 void process_get_cwd(struct process *process, char *path);

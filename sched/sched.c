@@ -154,13 +154,15 @@ void schedule_preempted(void)
 }
 
 /*
- * Something else has woken one of the two, or our time is over: both take their turn. With this CPU's lock, and the
- * caller's.
+ * Something else has woken one of the two, or has something for us to do, or our time is over: both take their turn.
+ * With this CPU's lock, and the caller's.
  */
 static __attribute__((noinline)) void schedule_queued(struct task *next, struct spinlock *lock)
 {
 	spin_release(&this_cpu->self->rq.lock);
 	task_wake(next);
+	if (current->flags & (TASK_KILLED | TASK_SIGNAL))
+		current->state = TASK_RUNNING;
 	spin_release(lock);
 	reschedule(false);
 }
@@ -174,7 +176,7 @@ void schedule_to(struct task *next, struct spinlock *lock)
 		sched_pull(next);
 	spin_acquire(&this_cpu->self->rq.lock);
 	if (unlikely(next->cpu != this_cpu->id || next->on_queue || prev->state != TASK_SLEEPING ||
-		     prev->flags & TASK_RESCHED)) {
+		     prev->flags & (TASK_RESCHED | TASK_KILLED | TASK_SIGNAL))) {
 		schedule_queued(next, lock);
 		return;
 	}
@@ -224,7 +226,7 @@ void task_wake(struct task *task)
 			sched_enqueue(cpu, task);
 			place = false;
 		}
-	} else if (cpu->current_task == task && cpu != this_cpu->self && task->flags & TASK_KILLED) {
+	} else if (cpu->current_task == task && cpu != this_cpu->self && task->flags & (TASK_KILLED | TASK_SIGNAL)) {
 		smp_send_reschedule(cpu->id); /* it should know at once */
 	}
 	spin_release(&cpu->rq.lock);

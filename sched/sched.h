@@ -22,7 +22,8 @@ void schedule(void);
 void schedule_preempted(void);
 /*
  * Lays the current user task, which must be TASK_SLEEPING, aside and runs next, another sleeping one, at once; if
- * next has been woken by something else, runs elsewhere, or our time is over, they go through the run queue.
+ * next has been woken by something else, runs elsewhere, a signal is there, or our time is over, they go through the
+ * run queue.
  * Interrupts off, before and after. Under the caller's lock next can't be freed; it is let go.
  */
 void schedule_to(struct task *next, struct spinlock *lock);

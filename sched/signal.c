@@ -1,13 +1,20 @@
 /*
- * kill, tkill, tgkill with the default actions: a signal ends the process, or does nothing. Stopping is not
- * possible yet, so the stop signals do nothing too.
+ * Sending signals: kill, tkill, tgkill, rt_sigqueueinfo, and what the kernel sends itself. A signal that would end the
+ * process ends it here already, if one of its threads would take it; one that nobody wants is forgotten; all others
+ * become pending. Stopping is not possible yet, so the stop signals do nothing. Any context: ^C comes in an interrupt.
  */
 #include "kernel/errno.h"
+#include "kernel/string.h"
 #include "kernel/syscall.h"
+#include "kernel/uaccess.h"
 #include "sched/process.h"
+#include "sched/sched.h"
 #include "sched/signal.h"
 
-static bool deadly(int signal)
+#define USER_ID 1000
+#define MAX_QUEUED 1024
+
+bool signal_deadly(int signal)
 {
 	switch (signal) {
 	case SIGCHLD:
@@ -20,65 +27,198 @@ static bool deadly(int signal)
 	case SIGWINCH:
 		return false;
 	default:
-		return signal != 0;
-	}
-}
-
-/*
- * What a program sends only to be handled. There are no handlers yet, and ending the process would be the
- * wrong answer: these calls do not exist.
- */
-static bool needs_handler(int signal)
-{
-	switch (signal) {
-	case SIGUSR1:
-	case SIGUSR2:
-	case SIGALRM:
-	case SIGVTALRM:
-	case SIGPROF:
-	case SIGIO:
 		return true;
-	default:
-		return signal >= SIGRTMIN;
 	}
 }
 
-static long check_signal(int signal)
+void signal_kill_process(struct process *process, int signal)
 {
-	if (signal < 0 || signal > SIGNALS)
-		return -EINVAL;
-	return needs_handler(signal) ? -ENOSYS : 0;
-}
-
-/* With task_lock. */
-static void deliver(struct process *process, int signal)
-{
-	if (!deadly(signal) || process->zombie || process->killed)
+	if (process->zombie || process->killed)
 		return;
 	process->killed = true;
 	process->exit_status = signal;
 	process_kill_threads(process, NULL);
 }
 
-void signal_force(int signal)
+static u64 handler_of(const struct process *process, int signal)
 {
+	return process->sighand ? process->sighand->action[signal - 1].handler : SIG_DFL;
+}
+
+static bool ignored(const struct process *process, int signal)
+{
+	u64 handler = handler_of(process, signal);
+
+	return handler == SIG_IGN || (handler == SIG_DFL && !signal_deadly(signal));
+}
+
+/* The signals that the task would take, or waits for. */
+static u64 signals_open(const struct task *task)
+{
+	return ~task->signals.mask | task->signals.wanted;
+}
+
+/* A thread that does not block the signal, or NULL. */
+static struct task *find_taker(struct process *process, struct task *task, int signal)
+{
+	if (task)
+		return signals_open(task) & SIG_BIT(signal) ? task : NULL;
+	list_for_each(task, &process->threads, sibling)
+		if (signals_open(task) & SIG_BIT(signal))
+			return task;
+	return NULL;
+}
+
+/* -EAGAIN if it would have to be queued, being one of the real-time signals, and can't. */
+static long make_pending(struct sigpending *pending, const struct siginfo *info)
+{
+	struct pending_signal *entry;
+
+	if (pending->set & SIG_BIT(info->signo) && (info->signo < SIGRTMIN || pending->queued >= MAX_QUEUED))
+		return info->signo < SIGRTMIN ? 0 : -EAGAIN;
+	pending->set |= SIG_BIT(info->signo);
+	entry = pending->queued < MAX_QUEUED ? kmalloc(sizeof(*entry)) : NULL;
+	if (!entry)
+		return 0;
+	entry->info = *info;
+	list_add_before(&entry->link, &pending->queue);
+	pending->queued++;
+	return 0;
+}
+
+static void notify(struct task *task)
+{
+	task_set_flag(task, TASK_SIGNAL);
+	task_wake(task);
+}
+
+long signal_send(struct process *process, struct task *task, const struct siginfo *info)
+{
+	int signal = info->signo;
+	struct task *taker = find_taker(process, task, signal);
+	bool kept = taker ? taker->signals.wanted & SIG_BIT(signal) : !list_empty(&process->threads);
+	long error;
+
+	if (process->zombie || process->killed || (!kept && ignored(process, signal)))
+		return 0;
+	if (!kept && handler_of(process, signal) == SIG_DFL) {
+		signal_kill_process(process, signal);
+		return 0;
+	}
+	error = make_pending(task ? &task->signals.pending : &process->pending, info);
+	if (taker)
+		notify(taker);
+	return error;
+}
+
+void signal_retarget(struct process *process, const struct task *except)
+{
+	struct task *task;
+
+	if (!process->pending.set)
+		return;
+	list_for_each(task, &process->threads, sibling)
+		if (task != except && process->pending.set & signals_open(task))
+			notify(task);
+}
+
+void signals_drop_pending(struct sigpending *pending, u64 set)
+{
+	struct pending_signal *entry, *next;
+
+	pending->set &= ~set;
+	list_for_each_safe(entry, next, &pending->queue, link) {
+		if (!(SIG_BIT(entry->info.signo) & set))
+			continue;
+		list_del(&entry->link);
+		pending->queued--;
+		kfree(entry);
+	}
+}
+
+/* Faults' signals first, then by number. */
+static int choose(u64 set)
+{
+	u64 first = set & (SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS) | SIG_BIT(SIGILL) | SIG_BIT(SIGTRAP) | SIG_BIT(SIGFPE));
+
+	return __builtin_ctzl(first ? first : set) + 1;
+}
+
+static int take_from(struct sigpending *pending, u64 blocked, struct siginfo *info)
+{
+	struct pending_signal *entry, *next;
+	bool found = false, more = false;
+	int signal;
+
+	if (!(pending->set & ~blocked))
+		return 0;
+	signal = choose(pending->set & ~blocked);
+	*info = (struct siginfo){ .signo = signal };
+	list_for_each_safe(entry, next, &pending->queue, link) {
+		if (entry->info.signo != signal)
+			continue;
+		if (found) {
+			more = true;
+			break;
+		}
+		found = true;
+		*info = entry->info;
+		list_del(&entry->link);
+		pending->queued--;
+		kfree(entry);
+	}
+	if (!more)
+		pending->set &= ~SIG_BIT(signal);
+	return signal;
+}
+
+int signal_take(u64 blocked, struct siginfo *info)
+{
+	int signal = take_from(&current->signals.pending, blocked, info);
+
+	return signal ? signal : take_from(&current->process->pending, blocked, info);
+}
+
+static struct siginfo from_user(int signal, int code)
+{
+	return (struct siginfo){ .signo = signal, .code = code, .pid = current->process->pid, .uid = USER_ID };
+}
+
+void signal_self(int signal)
+{
+	struct siginfo info = from_user(signal, SI_USER);
 	u64 flags = spin_lock_irq(&task_lock);
 
-	deliver(current->process, signal);
+	signal_send(current->process, current, &info);
 	spin_unlock_irq(&task_lock, flags);
 }
 
-/* Delivers to all that match: everybody but the caller and the kernel's own (pgid 0), or one group. */
-static long deliver_many(int pgid, int signal)
+void signal_kill(int signal)
 {
+	u64 flags = spin_lock_irq(&task_lock);
+
+	signal_kill_process(current->process, signal);
+	spin_unlock_irq(&task_lock, flags);
+}
+
+/* Signal 0 only asks whether there is somebody. With task_lock. */
+static long send_if(struct process *process, struct task *task, const struct siginfo *info)
+{
+	return info->signo ? signal_send(process, task, info) : 0;
+}
+
+/* To all that match: everybody but the caller and the kernel's own (pgid 0), or one group. */
+static long send_to_many(int pgid, const struct siginfo *info)
+{
+	const struct process *self = pgid ? NULL : current->process;
 	u64 flags = spin_lock_irq(&task_lock);
 	struct process *process;
 	long result = -ESRCH;
 
 	list_for_each(process, process_list(), all) {
-		if (pgid ? process->pgid != pgid : process == current->process)
+		if (pgid ? process->pgid != pgid : process == self)
 			continue;
-		deliver(process, signal);
+		send_if(process, NULL, info);
 		result = 0;
 	}
 	spin_unlock_irq(&task_lock, flags);
@@ -87,84 +227,97 @@ static long deliver_many(int pgid, int signal)
 
 void signal_group(int pgid, int signal)
 {
+	struct siginfo info = { .signo = signal, .code = SI_KERNEL };
+
 	if (pgid)
-		deliver_many(pgid, signal);
+		send_to_many(pgid, &info);
 }
 
-long sys_kill(int pid, int signal)
+static long send_to_process(int pid, const struct siginfo *info)
 {
-	struct process *process;
-	long result = check_signal(signal);
-	u64 flags;
+	u64 flags = spin_lock_irq(&task_lock);
+	struct process *process = process_find(pid);
+	long result = process ? send_if(process, NULL, info) : -ESRCH;
 
-	if (result)
-		return result;
-	if (pid <= 0)
-		return deliver_many(pid == -1 ? 0 : pid ? -pid : current->process->pgid, signal);
-	flags = spin_lock_irq(&task_lock);
-	process = process_find(pid);
-	if (process)
-		deliver(process, signal);
-	else
-		result = -ESRCH;
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }
 
-/* Default actions concern the process, so the thread only has to exist. tgid 0: whatever process it is in. */
-static long signal_thread(int tgid, int tid, int signal)
+static bool valid(int signal)
 {
+	return signal >= 0 && signal <= SIGNALS;
+}
+
+long sys_kill(int pid, int signal)
+{
+	struct siginfo info = from_user(signal, SI_USER);
+
+	if (!valid(signal))
+		return -EINVAL;
+	if (pid > 0)
+		return send_to_process(pid, &info);
+	return send_to_many(pid == -1 ? 0 : pid ? -pid : current->process->pgid, &info);
+}
+
+/* tgid 0: whatever process the thread is in. */
+static long send_to_thread(int tgid, int tid, int signal)
+{
+	struct siginfo info = from_user(signal, SI_TKILL);
 	struct task *task;
-	long result = tid > 0 ? check_signal(signal) : -EINVAL;
+	long result = -ESRCH;
 	u64 flags;
 
-	if (result)
-		return result;
+	if (tid <= 0 || !valid(signal))
+		return -EINVAL;
 	flags = spin_lock_irq(&task_lock);
 	task = task_find(tid);
 	if (task && (!tgid || task->process->pid == tgid))
-		deliver(task->process, signal);
-	else
-		result = -ESRCH;
+		result = send_if(task->process, task, &info);
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }
 
 long sys_tkill(int tid, int signal)
 {
-	return signal_thread(0, tid, signal);
+	return send_to_thread(0, tid, signal);
 }
 
 long sys_tgkill(int tgid, int tid, int signal)
 {
-	return tgid <= 0 ? -EINVAL : signal_thread(tgid, tid, signal);
+	return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, signal);
 }
 
-long sys_setpgid(int pid, int pgid)
+/* To others only what can't be taken for the kernel's or kill's. */
+long sys_rt_sigqueueinfo(int pid, int signal, u64 user_info)
 {
-	u64 flags = spin_lock_irq(&task_lock);
-	struct process *process = pid ? process_find(pid) : current->process;
-	long result = -ESRCH;
+	struct siginfo info;
 
-	if (process && (process == current->process || process->parent == current->process) && pgid >= 0) {
-		process->pgid = pgid ? pgid : process->pid;
-		result = 0;
-	}
-	spin_unlock_irq(&task_lock, flags);
-	return result;
+	if (copy_from_user(&info, user_info, sizeof(info)))
+		return -EFAULT;
+	if ((info.code >= 0 || info.code == SI_TKILL) && pid != current->process->pid)
+		return -EPERM;
+	if (!valid(signal))
+		return -EINVAL;
+	info.signo = signal;
+	return send_to_process(pid, &info);
 }
 
-long sys_getpgid(int pid)
+bool signal_parent(struct process *process)
 {
-	u64 flags = spin_lock_irq(&task_lock);
-	struct process *process = pid ? process_find(pid) : current->process;
-	long result = process ? process->pgid : -ESRCH;
+	struct process *parent = process->parent;
+	int status = process->exit_status, signal = process->exit_signal;
+	struct siginfo info = {
+		.signo = signal, .code = status & 0x7f ? CLD_KILLED : CLD_EXITED, .pid = process->pid, .uid = USER_ID,
+		.value = status & 0x7f ? status & 0x7f : status >> 8 & 0xff,
+	};
+	const struct sigaction *action;
+	bool unwanted;
 
-	spin_unlock_irq(&task_lock, flags);
-	return result;
-}
-
-long sys_getpgrp(void)
-{
-	return sys_getpgid(0);
+	if (!parent->sighand || !signal)
+		return false;
+	action = &parent->sighand->action[signal - 1];
+	unwanted = signal == SIGCHLD && (action->handler == SIG_IGN || action->flags & SA_NOCLDWAIT);
+	if (action->handler != SIG_IGN || signal != SIGCHLD)
+		signal_send(parent, NULL, &info);
+	return unwanted;
 }

@@ -62,6 +62,7 @@ struct task *task_alloc(const char *name)
 	task->cpu = this_cpu->id;
 	list_init(&task->queue);
 	list_init(&task->sibling);
+	signals_init_task(task);
 	list_init(&task->ipc.callers);
 	list_init(&task->ipc.link);
 	copy_string(task->name, name, sizeof(task->name));

@@ -10,6 +10,7 @@
 #include "kernel/initrd.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
+#include "sched/signal.h"
 #include "sched/wait.h"
 
 enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD };
@@ -55,6 +56,7 @@ struct task {
 		u64 robust_list;   /* from then on: user address of the head of the list, or 0 */
 	};
 	u64 affinity;		   /* CPUs it may run on; with task_lock */
+	struct task_signals signals;
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */
@@ -71,6 +73,9 @@ struct process {
 	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
 	bool exec;	      /* one thread is waiting to be the only one */
 	int exit_status;      /* as wait4 reports it */
+	int exit_signal;      /* what its parent gets when it ends, or 0 */
+	struct sighand *sighand;
+	struct sigpending pending;
 	u32 nthreads;
 	struct mm *mm;
 	struct files *files;
@@ -98,6 +103,14 @@ static inline void task_set_flag(struct task *task, u32 flag)
 static inline void task_clear_flag(struct task *task, u32 flag)
 {
 	__atomic_fetch_and(&task->remote_flags, (u8)~(flag >> 8), __ATOMIC_SEQ_CST);
+}
+
+/* The frame is loaded with IRET. One instruction: an interrupt's kernel section changes the same byte. */
+static inline void task_change_frame(void)
+{
+	struct task *task = current;
+
+	asm volatile("orb %1, %0" : "+m"(task->own_flags) : "i"(TASK_FRAME_CHANGED));
 }
 
 /* Guards process trees, thread lists, the tid table and zombies. Interrupts off: ^C comes in one. */

@@ -1,14 +1,16 @@
 /*
  * Wait queues and mutexes: how a task sleeps until something is true. wait_event re-tests its condition
- * after every wake-up; a killed task stops waiting. Never with a spin lock held or in an interrupt.
+ * after every wake-up; a killed task stops waiting, and mostly one with a signal too. Never with a spin lock held or in an interrupt.
  */
 #ifndef SCHED_WAIT_H
 #define SCHED_WAIT_H
 
 #include "kernel/list.h"
+#include "kernel/errno.h"
 #include "kernel/spinlock.h"
 #include "kernel/types.h"
 #include "sched/sched.h"
+#include "sched/signal.h"
 
 struct wait_queue {
 	struct spinlock lock;
@@ -30,8 +32,13 @@ void wait_finish(struct wait_queue *queue, struct waiter *waiter);
 void wake_all(struct wait_queue *queue);
 void wake_one(struct wait_queue *queue);
 
-/* Sleeps until condition holds: 0; -EINTR if the task is killed first. */
-#define wait_event(queue, condition)                                                               \
+/*
+ * Sleeps until condition holds: 0. -ERESTARTSYS if the task is killed or gets a signal first; wait_event_killable
+ * does not care about signals.
+ */
+#define wait_event(queue, condition) wait_event_until(queue, condition, signal_waiting())
+#define wait_event_killable(queue, condition) wait_event_until(queue, condition, task_killed())
+#define wait_event_until(queue, condition, give_up)                                                \
 	({                                                                                         \
 		struct waiter waiter_;                                                             \
 		long result_ = 0;                                                                  \
@@ -40,8 +47,8 @@ void wake_one(struct wait_queue *queue);
 			wait_prepare(queue, &waiter_);                                             \
 			if (condition)                                                             \
 				break;                                                             \
-			if (task_killed()) {                                                       \
-				result_ = -EINTR;                                                  \
+			if (give_up) {                                                             \
+				result_ = -ERESTARTSYS;                                            \
 				break;                                                             \
 			}                                                                          \
 			schedule();                                                                \

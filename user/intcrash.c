@@ -1,7 +1,8 @@
 /*
  * intcrash KIND - an integer-only program that executes one vector instruction, which should be its
  * last; with "none" none, with "fork" in a child, with "exec FILE ARG..." it becomes another
- * program. Status 9 means that it lived on when it should not have.
+ * program, with "starve N FILE ARG..." too, but the N-th allocation fails: status 1 if exec says so.
+ * Status 9 means that it lived on when it should not have.
  */
 #include <xstate.h>
 
@@ -36,6 +37,10 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "exec") == 0) {
 		execve(argv[2], argv + 2, environ);
 		return 9;
+	}
+	if (argc > 3 && strcmp(argv[1], "starve") == 0) {
+		debug(TARRY_DEBUG_FAIL_ALLOC, atoi(argv[2]));
+		return execve(argv[3], argv + 3, environ) == -ENOMEM ? 1 : 9;
 	}
 	if (strcmp(argv[1], "fork") == 0) {
 		long pid = fork();

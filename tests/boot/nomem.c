@@ -207,6 +207,30 @@ static void test_exec(void)
 	printf("# exec: %ld points\n", n - 2);
 }
 
+/* An integer-only program needs an fpstate more for a new program of the other kind. */
+static void test_exec_integer_only(void)
+{
+	char number[8], *argv[] = { "intcrash", "starve", number, "/test/nomem", "--exec", NULL };
+	int n, status = 1 << 8;
+
+	NEED_DEBUG();
+	for (n = 1; n < MAX_POINTS && status == 1 << 8; n++) {
+		struct tarry_stats before = counters();
+		long pid;
+
+		snprintf(number, sizeof(number), "%d", n);
+		pid = fork();
+		if (pid == 0) {
+			execve("/bin/intcrash", argv, environ);
+			exit(2);
+		}
+		wait4((int)pid, &status, 0);
+		expect_same("exec", n, &before);
+	}
+	EXPECT_EQ(status, 55 << 8);
+	EXPECT(n > 10);
+}
+
 static char *area;
 
 static void unmap_result(struct attempt *t)
@@ -280,6 +304,7 @@ static void test_files(void)
 
 static const struct ktap_test tests[] = {
 	{ "fork", test_fork }, { "a new thread", test_thread }, { "exec", test_exec },
+	{ "exec from an integer-only program", test_exec_integer_only },
 	{ "areas", test_memory }, { "files", test_files },
 };
 

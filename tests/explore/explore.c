@@ -30,6 +30,7 @@ struct job {
 
 static struct job jobs[ARRAY_SIZE(policies) * CONFIGS_OF_POLICY];
 static u32 n_jobs;
+static bool long_run;
 static bool (*taken_by[ARRAY_SIZE(policies)])[FPU_STATES][FPU_STATES];
 
 static u32 policy_number(const char *name)
@@ -68,7 +69,7 @@ static void start_job(struct job *job)
 		return;
 	dup2(fileno(job->out), STDOUT_FILENO);
 	taken = taken_by[policy_number(job->config.policy)];
-	exit(!explore_config(job->config, job->name));
+	exit(!explore_config(job->config, job->name, long_run));
 }
 
 static void print_output(const struct job *job)
@@ -127,6 +128,7 @@ static bool explore(const char *cpus, const char *prefix)
 {
 	bool good;
 
+	long_run = !cpus;
 	share_taken();
 	for (u8 n = 1; n <= 2; n++)
 		for (u32 i = 0; i < 6 * ARRAY_SIZE(policies) && (!cpus || n == atoi(cpus)); i++)

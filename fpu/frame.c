@@ -1,0 +1,181 @@
+/* The FPU's part of the signal frame; see frame.h. User memory never decides about supervisor components. */
+#include "fpu/frame.h"
+#include "fpu/image.h"
+#include "fpu/insn.h"
+#include "fpu/setup.h"
+#include "fpu/standard.h"
+#include "kernel/errno.h"
+#include "kernel/string.h"
+#include "kernel/uaccess.h"
+
+#define MAGIC1 0x46505853u
+#define MAGIC2 0x46505845u
+/* si_code of SIGFPE */
+enum { FPE_ZERO_DIVIDE = 3, FPE_OVERFLOW, FPE_UNDERFLOW, FPE_INEXACT, FPE_INVALID };
+
+#define DESCRIPTOR_OFFSET 464
+
+/* struct _fpx_sw_bytes: the 48 bytes that tell handlers and other machines what the frame holds. */
+struct descriptor {
+	u32 magic1, extended_size;
+	u64 xfeatures;
+	u32 xstate_size, zero[7];
+};
+_Static_assert(DESCRIPTOR_OFFSET + sizeof(struct descriptor) == XSAVE_LEGACY_SIZE, "Linux's layout");
+
+u32 fpu_frame_size(void)
+{
+	return fpu_standard_size() + sizeof(u32);
+}
+
+static struct descriptor *descriptor_of(void *image)
+{
+	return (struct descriptor *)((u8 *)image + DESCRIPTOR_OFFSET);
+}
+
+/* Linux names x87 and SSE whether or not they are initial, for programs that look at nothing else. */
+void *fpu_frame_make(struct fpu_task *task)
+{
+	u32 size = fpu_standard_size(), magic2 = MAGIC2;
+	struct xsave_area *image = fpu_area_alloc(fpu_frame_size());
+
+	if (!image)
+		return NULL;
+	fpu_standard_read(task, image, FPU_EV_SIGNAL_FRAME);
+	image->xstate_bv |= XFM_LEGACY;
+	*descriptor_of(image) = (struct descriptor){
+		.magic1 = MAGIC1, .extended_size = fpu_frame_size(), .xfeatures = fpu_config.xcr0, .xstate_size = size,
+	};
+	memcpy((u8 *)image + size, &magic2, sizeof(magic2));
+	return image;
+}
+
+void fpu_frame_free(void *image)
+{
+	fpu_area_free(image);
+}
+
+/* True if the frame says, at both ends, that it is extended: size and components are what it says then. */
+static bool extended(u64 address, const struct descriptor *descriptor)
+{
+	u32 size = descriptor->xstate_size, magic2;
+
+	if (descriptor->magic1 != MAGIC1 || size < XSAVE_EXTENDED || size > fpu_standard_size() ||
+	    size > descriptor->extended_size)
+		return false;
+	return !copy_from_user(&magic2, address + size, sizeof(magic2)) && magic2 == MAGIC2;
+}
+
+/* The components that lie within size bytes. */
+static u64 features_within(u32 size)
+{
+	u64 features = XFM_LEGACY;
+
+	for (u32 i = XF_AVX; i < XF_COUNT; i++) {
+		const struct xstate_component *c = &fpu_config.layout.component[i];
+
+		if (fpu_config.xcr0 & XFM(i) && c->offset + c->size <= size)
+			features |= XFM(i);
+	}
+	return features;
+}
+
+static long read_image(u64 address, struct xsave_area *image)
+{
+	struct descriptor descriptor;
+	u64 features = XFM_LEGACY;
+	long error;
+
+	if (copy_from_user(image, address, XSAVE_LEGACY_SIZE))
+		return -EFAULT;
+	descriptor = *descriptor_of(image);
+	if (extended(address, &descriptor)) {
+		if (copy_from_user((u8 *)image + XSAVE_LEGACY_SIZE, address + XSAVE_LEGACY_SIZE,
+				   descriptor.xstate_size - XSAVE_LEGACY_SIZE))
+			return -EFAULT;
+		features = descriptor.xfeatures & features_within(descriptor.xstate_size);
+	} else {
+		image->xstate_bv = XFM_LEGACY;
+	}
+	error = fpu_standard_check(image, fpu_config.xcr0);
+	image->xstate_bv &= features;
+	return error;
+}
+
+long fpu_frame_read(u64 address, void **image)
+{
+	struct xsave_area *copy;
+	long error;
+
+	if (address % XSAVE_ALIGN)
+		return -EFAULT;
+	copy = fpu_area_alloc(fpu_standard_size());
+	if (!copy)
+		return -ENOMEM;
+	memset(copy, 0, fpu_standard_size());
+	error = read_image(address, copy);
+	if (error)
+		fpu_area_free(copy);
+	else
+		*image = copy;
+	return error;
+}
+
+void fpu_frame_handler(struct fpu_task *task)
+{
+	fpu_init_state(task, PKRU_DEFAULT, FPU_EV_HANDLER);
+}
+
+void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
+{
+	if (image)
+		fpu_standard_write(task, image, fpu_config.xcr0, FPU_EV_SIGRETURN);
+	else
+		fpu_init_state(task, fpu_has_registers(task) ? PKRU_DEFAULT : pkru, FPU_EV_SIGRETURN);
+}
+
+/* The running task's rights are in the register alone; a switch takes them along. */
+u32 fpu_frame_open_keys(void)
+{
+	u32 keys = fpu_frame_keys();
+
+	fpu_frame_close_keys(0);
+	return keys;
+}
+
+void fpu_frame_close_keys(u32 keys)
+{
+	if (fpu_config.pku)
+		wrpkru(keys);
+}
+
+u32 fpu_frame_keys(void)
+{
+	return fpu_config.pku ? rdpkru() : 0;
+}
+
+/* The exception flags that are not masked; the lowest decides, as on Linux. */
+static int code_of(u32 raised)
+{
+	if (raised & 0x01)
+		return FPE_INVALID;
+	if (raised & 0x04)
+		return FPE_ZERO_DIVIDE;
+	if (raised & 0x08)
+		return FPE_OVERFLOW;
+	if (raised & 0x12)
+		return FPE_UNDERFLOW;
+	return raised & 0x20 ? FPE_INEXACT : 0;
+}
+
+int fpu_frame_fault_code(struct fpu_task *task, bool simd)
+{
+	struct xsave_area *image = fpu_has_registers(task) ? fpu_frame_make(task) : NULL;
+	int code;
+
+	if (!image)
+		return 0;
+	code = code_of(simd ? image->mxcsr & ~(image->mxcsr >> 7) : (u32)image->fsw & ~(u32)image->fcw);
+	fpu_frame_free(image);
+	return code;
+}
