@@ -1,211 +1,15 @@
 /*
- * doors.c - fpu/standard.c and fpu/update.c on the software register file. What a door shows is compared with what
- * XSAVE stores of the same registers, and what it writes with what XRSTOR loads from the same image, so that no
- * expected value comes from the code under test; for every subset of components in use. Then the conversions alone,
- * on the layout of every table in tests/cpuid.
+ * doors.c - fpu/standard.c on the software register file. What a door shows is compared with what XSAVE stores of the
+ * same registers, and what it writes with what XRSTOR loads from the same image, so that no expected value comes from
+ * the code under test; for every subset of components in use. Then the conversions alone, on the layout of every table
+ * in tests/cpuid.
  */
-#include "host.h"
-
 #include <dirent.h>
 
+#include "door_machine.h"
 #include "cpuid_table.h"
-#include "regfile/fpu/insn.h"
-#include "regfile/fpu/cpu.h"
-
-#define irq_save() 0
-#define irq_restore(flags) ((void)(flags))
-
-#include "fpu/image.c"
-#include "fpu/policy_deferred.c"
-#include "fpu/standard.c"
-#include "fpu/update.c"
-#include "fpu/verbs.c"
-#include "fpu/xstate.c"
-#include "regfile/regfile.c"
-#include "regfile/xsave.c"
-
-static struct rng rng = { 20210616 };
-
-static u64 random_word(void)
-{
-	return rng_next(&rng);
-}
-
-#include "xsave_data.h"
-
-#define SUPERVISOR (XFM(XF_PASID) | XFM(XF_CET_U))
-#define POISON 0xaa
-#define PASID_VALUE 0x80000005
-
-typedef union {
-	struct xsave_area area;
-	u8 bytes[REGFILE_AREA];
-} buffer;
 
 static const u64 user_sets[] = { 0x3, 0x7, 0x207, 0x2e7, 0x602e7 };
-static buffer shown, wanted, memory, initial;
-static struct fpu_cpu cpus[REGFILE_CPUS];
-static struct fpu_task task, other, *running;
-static u32 locks;
-static const char *update_option;
-
-const struct fpu_policy *fpu_policy = &fpu_deferred;
-bool fpu_tracing;
-
-/* --- What fpu/ asks of a kernel --- */
-
-struct fpu_cpu *fpu_this_cpu(void)
-{
-	return &cpus[regfile.current];
-}
-
-struct fpu_task *fpu_current(void)
-{
-	return running;
-}
-
-void fpregs_lock(void)
-{
-	locks++;
-}
-
-void fpregs_unlock(void)
-{
-	locks--;
-}
-
-void fpu_broken(const char *why)
-{
-	fail_msg("%s", why);
-	abort();
-}
-
-void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_step *step)
-{
-	fail_msg("event %u, from state %u to %u", step->event, step->from, step->to);
-	abort();
-}
-
-void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
-			  u64 moved)
-{
-}
-
-void fpu_trace_owner(struct fpu_cpu *cpu)
-{
-}
-
-bool boot_option(const char *key, char *buf, size_t size)
-{
-	snprintf(buf, size, "%s", update_option);
-	return true;
-}
-
-int soft_xsaves(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
-{
-	return SOFT_GP;
-}
-
-int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
-{
-	return SOFT_GP;
-}
-
-/* --- A machine with one task --- */
-
-static void configure(const struct xstate_layout *layout, u64 user)
-{
-	fpu_config = (struct fpu_config){ .layout = *layout, .xcr0 = user, .xss = SUPERVISOR & layout->supervisor,
-					  .native = true, .pku = user & XFM(XF_PKRU),
-					  .mxcsr_mask = REGFILE_MXCSR_MASK };
-	fpu_config.features = user | fpu_config.xss;
-	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
-	fpu_config.size = xstate_compact_size(layout, fpu_config.mask);
-	fpu_image_reset(&initial.area);
-	fpu_image_prepare(&initial.area);
-}
-
-static void make_task(void)
-{
-	memset(&memory, POISON, sizeof(memory));
-	fpu_image_reset(&memory.area);
-	task = (struct fpu_task){ .own_flags = TASK_NEED_FPU_LOAD, .user = { .fpstate = &memory.area } };
-	task.active = &task.user;
-	fpu_context_born(&task.user);
-	running = &task;
-}
-
-static void start(u64 user)
-{
-	regfile_reset(user, SUPERVISOR);
-	for (u32 i = 0; i < REGFILE_CPUS; i++)
-		cpus[i] = (struct fpu_cpu){ .id = (s32)i, .online = true };
-	configure(&regfile.layout, user);
-	make_task();
-	assert_true(fpregs_move_to_cpu(&cpus[0], &task, FPU_EV_EXIT_TO_USER));
-}
-
-static void write_register(u32 feature)
-{
-	u8 value[REGFILE_MAX_COMPONENT] = { 0 };
-	struct xsave_area legacy = { .mxcsr = 0 };
-
-	random_legacy(&legacy, XFM_LEGACY, REGFILE_MXCSR_MASK);
-	if (feature == XF_X87) {
-		memcpy(value, &legacy, X87_FIRST);
-		memcpy(value + X87_FIRST, legacy.st, sizeof(legacy.st));
-	} else if (feature == XF_SSE) {
-		legacy.mxcsr_mask = REGFILE_MXCSR_MASK;
-		memcpy(value, &legacy.mxcsr, 8);
-		memcpy(value + 8, legacy.xmm, sizeof(legacy.xmm));
-	} else {
-		random_component(value, feature, regfile_size(feature));
-	}
-	regfile_write(feature, value);
-}
-
-static void fill_registers(u64 used)
-{
-	for (u32 i = 0; i < XF_COUNT; i++) {
-		set_initial(&regfile.cpu[regfile.current], i);
-		if (used >> i & 1)
-			write_register(i);
-	}
-	regfile.cpu[regfile.current].value[XF_PASID][0] = 5;
-	regfile.cpu[regfile.current].value[XF_PASID][3] = 0x80;
-}
-
-static u64 pasid(void)
-{
-	return read_fpu_msr(MSR_IA32_PASID);
-}
-
-/* Leaves the CPU: CACHED, with its values in memory. Comes back to one. */
-static void switch_out(void)
-{
-	if (fpu_config.pku)
-		task.user.pkru = rdpkru();
-	fpregs_copy_to_memory(&cpus[regfile.current], &task, FPU_EV_SWITCH_OUT);
-	running = &other;
-}
-
-static void run_on(u32 cpu)
-{
-	regfile.current = cpu;
-	if (fpu_config.pku && running != &task)
-		wrpkru(task.user.pkru);
-	running = &task;
-	assert_true(fpregs_move_to_cpu(&cpus[cpu], &task, FPU_EV_EXIT_TO_USER));
-	assert_int_equal(locks, 0);
-	assert_int_equal(regfile.faults, 0);
-}
-
-static void xsave_wanted(void)
-{
-	memset(&wanted, 0, sizeof(wanted));
-	xsave64(&wanted, fpu_config.xcr0);
-	wanted.area.mxcsr_mask = REGFILE_MXCSR_MASK;
-}
 
 static void each_subset(void (*check)(u64 used))
 {
@@ -432,91 +236,6 @@ static void check_every_bit(void **state)
 	}
 }
 
-/* --- One component --- */
-
-static void update_one(enum fpu_state was, u32 feature)
-{
-	struct fpu_update update;
-	u8 before[REGFILE_MAX_COMPONENT] = { 0 }, after[REGFILE_MAX_COMPONENT] = { 0 }, *value;
-	u32 size = feature == XF_PKRU ? 4 : regfile_size(feature);
-	u64 used = random_word() & 0x602e7;
-
-	start(0x602e7);
-	fpu_image_save(&cpus[0], &memory.area);
-	memset(memory.bytes + XSAVE_EXTENDED, POISON, fpu_config.size - XSAVE_EXTENDED);
-	regfile.knobs.init = INIT_BY_CONTENT;
-	fill_registers(used);
-	if (random_word() & 1)
-		set_initial(&regfile.cpu[0], feature);
-	regfile_read(feature, before);
-	xsave_wanted();
-	if (was != FPU_ACTIVE)
-		switch_out();
-	if (was == FPU_INACTIVE)
-		cpus[0].owner = NULL;
-	if (was != FPU_NONE) /* else stopped */
-		running = &task;
-	value = fpu_update_begin(&update, &task, feature);
-	assert_non_null(value);
-	assert_memory_equal(value, before, size);
-	value[0] ^= 4;
-	before[0] ^= 4;
-	fpu_update_finish(&update);
-	run_on(0);
-	regfile_read(feature, after);
-	assert_memory_equal(after, before, size);
-	memcpy(&shown, &wanted, sizeof(shown));
-	xsave_wanted();
-	if (!(feature == XF_PASID || feature == XF_CET_U))
-		memcpy(shown.bytes + regfile.layout.component[feature].offset, before, size);
-	shown.area.xstate_bv = wanted.area.xstate_bv;
-	assert_memory_equal(&shown, &wanted, fpu_standard_size());
-}
-
-/* Fails if the value handed out is not the present one, wherever it was, or another component is lost (seed 003). */
-static void update_every_state(void **state)
-{
-	static const u32 features[] = { XF_AVX, XF_OPMASK, XF_PKRU, XF_PASID, XF_TILECFG };
-	static const char *const options[] = { "flag", "load" };
-
-	for (u32 o = 0; o < ARRAY_SIZE(options); o++) {
-		update_option = options[o];
-		fpu_update_init();
-		for (u32 i = 0; i < ARRAY_SIZE(features); i++)
-			for (u32 was = FPU_NONE; was < FPU_STATES; was++)
-				for (u32 round = 0; round < 50; round++)
-					update_one(was, features[i]);
-	}
-}
-
-/* Fails if update=load loads more than the one component, or flag any. */
-static void update_counts(void **state)
-{
-	struct fpu_update update;
-
-	update_option = "load";
-	fpu_update_init();
-	start(0x2e7);
-	fill_registers(0x2e7);
-	*(u64 *)fpu_update_begin(&update, &task, XF_PASID) = 9;
-	fpu_update_finish(&update);
-	assert_int_equal(fpregs_state(&cpus[0], &task), FPU_ACTIVE);
-	assert_int_equal(pasid(), 9);
-	assert_int_equal(cpus[0].counters.updates_loaded, 1);
-	update_option = "flag";
-	fpu_update_init();
-	*(u64 *)fpu_update_begin(&update, &task, XF_PASID) = 7;
-	fpu_update_finish(&update);
-	assert_int_equal(fpregs_state(&cpus[0], &task), FPU_INACTIVE);
-	assert_int_equal(pasid(), 9);
-	assert_int_equal(cpus[0].counters.updates_flagged, 1);
-	assert_null(fpu_update_begin(&update, &task, XF_SSE));
-	assert_null(fpu_update_begin(&update, &task, XF_UINTR));
-	task.user.fpstate = NULL;
-	assert_null(fpu_update_begin(&update, &task, XF_AVX));
-	assert_int_equal(locks, 0);
-}
-
 /* --- Every layout --- */
 
 /* There and back in memory alone: each component must come back, and no other byte be set. */
@@ -578,11 +297,14 @@ static void convert_every_layout(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(read_all_subsets),	 cmocka_unit_test(read_integer_only),
-		cmocka_unit_test(write_all_subsets),	 cmocka_unit_test(write_legacy_only),
-		cmocka_unit_test(write_while_cached_elsewhere), cmocka_unit_test(write_after_migration),
-		cmocka_unit_test(handler_state),	 cmocka_unit_test(check_every_bit),
-		cmocka_unit_test(update_every_state),	 cmocka_unit_test(update_counts),
+		cmocka_unit_test(read_all_subsets),
+		cmocka_unit_test(read_integer_only),
+		cmocka_unit_test(write_all_subsets),
+		cmocka_unit_test(write_legacy_only),
+		cmocka_unit_test(write_while_cached_elsewhere),
+		cmocka_unit_test(write_after_migration),
+		cmocka_unit_test(handler_state),
+		cmocka_unit_test(check_every_bit),
 		cmocka_unit_test(convert_every_layout),
 	};
 
