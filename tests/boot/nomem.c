@@ -63,15 +63,18 @@ static int same_as(const struct tarry_stats *before)
 	struct tarry_stats now = counters();
 
 	return now.free_pages + now.heap_pages >= before->free_pages + before->heap_pages &&
-	       now.heap_objects == before->heap_objects && now.tasks == before->tasks;
+	       now.heap_objects <= before->heap_objects && now.tasks <= before->tasks;
 }
 
-/* Ended tasks and kernel threads give their memory back a moment later. */
+/*
+ * Ended tasks and kernel threads give their memory back a moment later, on a busy host a long one; those of an earlier
+ * call may have been counted before.
+ */
 static void expect_same(const char *what, long n, const struct tarry_stats *before)
 {
 	struct tarry_stats now;
 
-	for (int i = 0; i < 200 && !same_as(before); i++)
+	for (int i = 0; i < 5000 && !same_as(before); i++)
 		sleep_ms(1);
 	now = counters();
 	if (!same_as(before))
