@@ -224,15 +224,16 @@ static int print_owner(char *line, size_t size, u64 owner)
 
 static int print_transition(char *line, size_t size, const struct record *r)
 {
-	bool save = r->step.from == FPU_ACTIVE && r->moved;
+	bool save = r->step.from == FPU_ACTIVE && r->step.moved;
 	bool avoided = fpu_config.defers && r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE;
 
 	return format_text(line, size,
 			   ",\"event\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"saved\":\"0x%lx\",\"loaded\":\"0x%lx\","
-			   "\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
+			   "\"move\":\"%s\",\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
 			   fpu_event_names[r->step.event], fpu_state_names[r->step.from], fpu_state_names[r->step.to],
 			   save ? r->moved : 0, save ? 0 : r->moved,
-			   avoided ? "true" : "false", r->step.site->file, r->step.site->line, r->step.site->function);
+			   save ? "save" : r->step.moved ? "load" : "none", avoided ? "true" : "false",
+			   r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
 static void write_record(const struct record *r)

@@ -11,10 +11,11 @@ from errors import USAGE, HostError, explain
 from transitions import STATES
 
 FORMAT = 1
+MOVES = ("none", "save", "load")   # what a transition did with the values
 TRUTH = {"lost": int, "cpu": int, "seq": int, "t": int}
 CONTEXT = {"task": int, "name": str, "context": int, "last_cpu": int, "need_load": int, "xstate_bv": str,
            "xcomp_bv": str, "pkru": str}
-STEP = {"event": str, "from": str, "to": str, "saved": str, "loaded": str, "avoided": bool, "file": str,
+STEP = {"event": str, "from": str, "to": str, "saved": str, "loaded": str, "move": str, "avoided": bool, "file": str,
         "line": int, "function": str}
 KINDS = {
     "snapshot-cpu": TRUTH,
@@ -72,6 +73,8 @@ def trouble(record, events, cpus):
             return f"has the event {record['event']}, which fpu/transitions.def has not: another version of Tarry?"
         if not {record["from"], record["to"]} <= set(STATES):
             return f"has an unknown state, {record['from']} or {record['to']}"
+        if record["move"] not in MOVES:
+            return f"moved values in an unknown way, {record['move']}"
     return None
 
 

@@ -50,10 +50,12 @@ def traced(program, *options, stdin=b""):
     done = command(words, input=stdin)
     expect(done.returncode in (0, 139), f"status {done.returncode}", done.stdout, done.stderr)
     with open(names[0], encoding="ascii") as file:
-        records = [json.loads(line) for line in file]
+        header, *records = [json.loads(line) for line in file]
     with open(names[1], encoding="ascii") as file:
         stats = json.load(file)
     expect(records, "the trace is empty")
+    expect_equal((header["kind"], header["policy"], header["mechanism"], header["cpus"]),
+                 ("trace", stats["policy"], stats["mechanism"], len(stats["cpus"])), "the header")
     return records, stats
 
 
@@ -70,12 +72,20 @@ def check_sequence(records, cpus):
                f"no snapshot between records {first} and {second}")
 
 
+def move(record):
+    """What a transition has to do with the values."""
+    if (record["event"], record["from"]) in SAVES:
+        return "save"
+    return "load" if record["from"] == "INACTIVE" and record["to"] in ("ACTIVE", "CACHED") else "none"
+
+
 def check_transitions(records, policy):
     legal = table()
     for record in records:
         if record["kind"] == "transition":
             step = (record["event"], record["from"], record["to"])
             expect(policy[0] in legal.get(step, ""), f"{step} is not in the table", str(record))
+            expect_equal(record["move"], move(record), f"what {step} moved")
 
 
 def check_chains(records):
@@ -108,8 +118,8 @@ def check_counters(records, stats):
     """The trace's saves, loads and avoided loads against the counters; lost records lose some."""
     steps = [record for record in records if record["kind"] == "transition"]
     shown = {
-        "saves": sum((r["event"], r["from"]) in SAVES for r in steps),
-        "loads": sum(r["from"] == "INACTIVE" and r["to"] in ("ACTIVE", "CACHED") for r in steps),
+        "saves": sum(r["move"] == "save" for r in steps),
+        "loads": sum(r["move"] == "load" for r in steps),
         "loads_avoided": sum(r["avoided"] for r in steps),
     }
     lost = sum(record["lost"] for record in records)
