@@ -130,7 +130,7 @@ function fillPage() {
 	const { policy, mechanism } = meta.header;
 	byId("about").textContent = `${meta.file}: ${count} records, ${cpus} CPU${cpus > 1 ? "s" : ""}, policy ${policy}, ${
 		mechanism === "soft" ? "XSAVES by the model" : "the processor's own XSAVES"}${meta.cut ? " (the trace's end is missing)" : ""}`;
-	for (const [colour, text] of [["#2e9e4f", "ACTIVE: in registers"], ["#2f7bd0", "CACHED: in both"], ["#c4c4c4", "INACTIVE: in memory"],
+	for (const [colour, text] of [["#2e9e4f", "ACTIVE: registers"], ["#2f7bd0", "CACHED: both"], ["#c4c4c4", "INACTIVE: memory"],
 		["#333", "kernel"], ["#e4e4e4", "initial"]]) {
 		const swatch = make("i", "");
 		swatch.style.background = colour;

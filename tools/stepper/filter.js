@@ -23,7 +23,7 @@ function chosen(tid) {
 function allTasks() {
 	const names = new Map();
 	for (let i = 0; i < count; i++) {
-		if (col.kind[i] !== TRANSITION)
+		if (col.kind[i] !== TRANSITION && col.kind[i] !== OWNER)
 			continue;
 		const { tid, name } = taskOf(i);
 		if (!names.has(tid))

@@ -59,10 +59,8 @@ function lastOf(lists, k, moment) {
 }
 
 const ofContext = makeLists(contexts, i => col.slot[i]);
-/* A snapshot of a context is written by some CPU, and tells that CPU's owner too; one is enough. */
-const ofCpu = makeLists(cpus, i => col.kind[i] === SNAPSHOT_CONTEXT ? -1 : col.cpu[i]);
 
-/* Records at which the CPU's owner became another one. */
+/* Records at which a CPU's owner became another one. A context's snapshot is written by some CPU, and adds nothing. */
 const changes = (() => {
 	const before = new Int32Array(cpus).fill(-9), changed = new Uint8Array(count);
 	for (let i = 0; i < count; i++) {
@@ -129,6 +127,13 @@ function whereabouts(slot, moment) {
 	if (state === CACHED && (cpu < 0 || ownerOf(cpu, moment) !== slot))
 		state = INACTIVE;
 	return { record: i, state, cpu: state === ACTIVE || state === CACHED ? cpu : -1 };
+}
+
+/* The context that was CACHED until this record and has lost the registers by it, unasked; or -1. */
+function displaced(i) {
+	const was = i && col.kind[i] !== SNAPSHOT_CONTEXT ? ownerOf(col.cpu[i], i - 1) : meta.nobody;
+	const lost = was >= 0 && was !== col.slot[i] && whereabouts(was, i - 1).state === CACHED;
+	return lost && whereabouts(was, i).state === INACTIVE ? was : -1;
 }
 
 /* The first record and the last of a context; the end is Infinity if it does not die. */

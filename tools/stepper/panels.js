@@ -55,7 +55,7 @@ function ruleOf(i) {
 function ownerStory(i) {
 	const who = `CPU ${col.cpu[i]}'s registers`;
 	if (col.owner[i] === meta.kernel)
-		return [`${who} are the kernel's now`, "a kernel section (kernel_fpu_begin) uses them; whose values lay there must load them again"];
+		return [`${who} are the kernel's now`, "a kernel section (kernel_fpu_begin) overwrites them"];
 	if (col.owner[i] === meta.initial)
 		return [`${who} hold initial values now`, "so that a program that may use no vector registers finds nobody's values there"];
 	return [`${who} are nobody's now`, "they are about to be overwritten: no context may rely on them"];
@@ -65,12 +65,18 @@ function stateSpan(state) {
 	return make("span", meta.states[state], meta.states[state]);
 }
 
+/* What the record means for the context that it takes the registers from. */
+function displacedStory(i) {
+	const slot = displaced(i);
+	return slot < 0 ? "" : ` Task ${contextText(slot, i)} was CACHED there and is INACTIVE from now on.`;
+}
+
 function showStory(i) {
 	const what = byId("what"), why = byId("why");
 	if (col.kind[i] !== TRANSITION) {
 		const [first, second] = col.kind[i] === OWNER ? ownerStory(i) : ["A snapshot", "it repeats what is known"];
 		what.replaceChildren(first);
-		why.replaceChildren(second);
+		why.replaceChildren(`${second}.`, displacedStory(i));
 		return;
 	}
 	const { tid, name } = taskOf(i), moved = movedText(i), event = eventName(i), rule = ruleOf(i);
@@ -78,12 +84,13 @@ function showStory(i) {
 	what.replaceChildren(`Task ${tid} (${name}) on CPU ${col.cpu[i]}${by}: `, stateSpan(col.from[i]), " \u2192 ",
 		stateSpan(col.to[i]), moved ? `, ${moved}` : "");
 	why.replaceChildren(make("b", "", event), `, ${meta.events[col.event[i]].text}. `,
-		rule ? `Why so: ${rule.reason}.` : "");
+		rule ? `Why so: ${rule.reason}.` : "", displacedStory(i));
 }
 
 function showDiagram(i) {
 	for (const lit of byId("diagram").querySelectorAll(".lit"))
 		lit.classList.remove("lit");
+	byId("edge-CACHED-INACTIVE").classList.toggle("unasked", displaced(i) >= 0);
 	if (col.kind[i] !== TRANSITION)
 		return;
 	const pair = `${meta.states[col.from[i]]}-${meta.states[col.to[i]]}`;
@@ -99,7 +106,7 @@ function dimDiagram() {
 
 function showSource(i) {
 	const site = meta.sites[col.site[i]], source = byId("source");
-	byId("site").textContent = site ? `${site.file}:${site.line} ${site.function}()` : "the owner record has no line";
+	byId("site").textContent = site ? `${site.file}:${site.line} ${site.function}()` : "(not in this record)";
 	if (!site) {
 		source.replaceChildren();
 		return;
@@ -120,16 +127,10 @@ function cpuRow(cpu, moment) {
 	swatch.style.background = ownerColour(owner);
 	const row = make("div", "row cpu", make("span", "", `CPU ${cpu}`, make("small", "", "the processor")),
 		make("span", "place owner", swatch, ownerText(owner, moment), make("small", "", "registers belong to")),
-		make("span", "", make("small", "", lastOn(cpu, moment))));
+		make("span", ""));
 	row.dataset.cpu = cpu;
 	row.classList.toggle("here", cpu === col.cpu[moment]);
 	return row;
-}
-
-/* What the processor did last, for a CPU's row. */
-function lastOn(cpu, moment) {
-	const i = lastOf(ofCpu, cpu, moment);
-	return i < 0 || col.kind[i] !== TRANSITION ? "" : `last: ${eventName(i)} at ${time(i)} ms`;
 }
 
 /* A row of "At this moment": a context, with its two places. */
@@ -138,11 +139,12 @@ function contextRow(slot, moment) {
 	swatch.style.background = contextColour(slot);
 	const used = record < 0 ? "" : maskText(col.xstate[record]) || "all initial";
 	const plain = record >= 0 && col.kind[record] === SNAPSHOT_CONTEXT && !col.formed[record];
-	const registers = plain ? place("empty", "none", "integer-only program") : cpu >= 0
-		? place("valid", `valid, CPU ${cpu}`, state === ACTIVE ? "may change any moment" : "nothing to load")
-		: place("stale", "not valid", "must be loaded");
-	const memory = plain ? place("empty", "none", "") : state === ACTIVE
-		? place("stale", "stale", `at the last save: ${used}`) : place("valid", "valid", used);
+	const nothing = plain ? place("empty", "none", "integer-only") : state === NONE ? place("empty", "none", "has ended") : null;
+	const registers = nothing ?? (cpu >= 0
+		? place("valid", `valid, CPU ${cpu}`, state === ACTIVE ? "may be changing" : "nothing to load")
+		: place("stale", "not valid", "must be loaded"));
+	const memory = nothing?.cloneNode(true) ?? (state === ACTIVE
+		? place("stale", "stale", `last save: ${used}`) : place("valid", "valid", used));
 	const row = make("div", "row context", make("span", "", swatch, contextText(slot, moment),
 		make("small", plain ? "" : meta.states[state] ?? "", plain ? "" : meta.states[state] ?? "not yet seen")), registers, memory);
 	row.dataset.context = meta.contexts[slot];
