@@ -152,6 +152,25 @@ void trap(u64 vector, struct regs *regs)
 		schedule_preempted();
 }
 
+/*
+ * A frame that was rewritten, by a signal's handler address or a tracer, and that IRET would refuse. The program gets
+ * the signal that the CPU's fault would be.
+ */
+static void check_frame(struct regs *regs)
+{
+	const struct siginfo info = { .signo = SIGSEGV, .code = SI_KERNEL };
+
+	if (regs->cs == USER_CS && regs->ss == USER_SS && regs->rip < CANONICAL_END)
+		return;
+	current->signals.trap.vector = EXC_PROTECTION;
+	current->signals.trap.error = 0;
+	irq_enable();
+	if (signal_fault(&info))
+		klog("kill: %s[%d]: a return to cs %lx, ss %lx, rip %lx", current->name, current->tid, regs->cs, regs->ss,
+		     regs->rip);
+	irq_disable();
+}
+
 bool exit_to_user_work(struct regs *regs)
 {
 	struct task *task = current;
@@ -165,6 +184,7 @@ bool exit_to_user_work(struct regs *regs)
 		if (flags & TASK_FRAME_CHANGED) {
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
+			check_frame(regs);
 		}
 		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED)) {
 			irq_enable();

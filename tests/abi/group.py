@@ -116,7 +116,7 @@ def cases():
         yield f"ends: all, {kind}", Case("ends", kind, ("all",))
         yield f"files, {kind}", Case("files", kind, folder=FILES)
         yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
-        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals"):
+        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals", "stops"):
             yield f"{source}, {kind}", Case(source, kind)
 
 
