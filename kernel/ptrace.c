@@ -60,13 +60,16 @@ static long trace_me(void)
 }
 
 /* With task_lock. */
-static long attach_locked(struct tracee *tracee, int pid)
+static long attach_locked(struct tracee *tracee, int pid, u64 address, u64 options)
 {
 	const struct siginfo stop = { .signo = SIGSTOP, .code = SI_KERNEL };
 	struct task *task = task_find(pid);
 
 	if (!task)
 		return -ESRCH;
+	if (address || options & ~(u64)PTRACE_O_MASK)
+		return -EIO;
+	tracee->options = (u32)options;
 	if (task->process == current->process || task->tracee || task->flags & TASK_KILLED)
 		return -EPERM;
 	trace(tracee, task, current);
@@ -79,19 +82,15 @@ static long attach_locked(struct tracee *tracee, int pid)
 
 static long attach(int pid, bool seize, u64 address, u64 options)
 {
-	struct tracee *tracee;
+	struct tracee *tracee = kzalloc(sizeof(*tracee));
 	long error;
 	u64 flags;
 
-	if (seize && (address || options & ~(u64)PTRACE_O_MASK))
-		return -EIO;
-	tracee = kzalloc(sizeof(*tracee));
 	if (!tracee)
 		return -ENOMEM;
 	tracee->seized = seize;
-	tracee->options = seize ? (u32)options : 0;
 	flags = spin_lock_irq(&task_lock);
-	error = attach_locked(tracee, pid);
+	error = attach_locked(tracee, pid, seize ? address : 0, seize ? options : 0);
 	spin_unlock_irq(&task_lock, flags);
 	if (error)
 		kfree(tracee);

@@ -22,14 +22,15 @@
 #define RFLAGS_TRACER 0x54dd5ul
 #define RPL_USER 3u
 
-/* Linux's struct user_regs_struct; the head of struct user, whose debug registers are its end. */
+/* Linux's struct user_regs_struct, the head of struct user. */
 struct user_regs {
 	struct regs frame;
 	u64 fs_base, gs_base, ds, es, fs, gs;
 };
 _Static_assert(sizeof(struct user_regs) == 27 * 8 && offsetof(struct user_regs, fs_base) == 21 * 8, "Linux's layout");
 #define USER_DEBUG_REGISTERS 848
-#define USER_SIZE 912
+#define USER_DEBUG_END 912
+#define USER_SIZE 928
 
 /* What FXSAVE would leave alone of its 512 bytes: there the kernel tells which components there are. */
 #define FXSAVE_USED 464
@@ -134,7 +135,7 @@ long ptrace_poke_user(struct task *task, u64 offset, u64 value)
 	if (offset % sizeof(value) || offset >= USER_SIZE)
 		return -EIO;
 	if (offset >= sizeof(regs))
-		return offset >= USER_DEBUG_REGISTERS && !value ? 0 : -EIO;
+		return offset >= USER_DEBUG_REGISTERS && offset < USER_DEBUG_END && !value ? 0 : -EIO;
 	read_regs(task, &regs);
 	memcpy((u8 *)&regs + offset, &value, sizeof(value));
 	return write_regs(task, &regs);

@@ -232,13 +232,14 @@ void tracee_gone(struct task *task)
 		untrace(tracee, 0);
 }
 
-/* A signal that a tracee was stopped for is its own again. */
+/* A signal that a tracee is stopped for, and that wait has not yet told of, it gets. */
 void tracer_gone(struct task *task)
 {
 	struct tracee *tracee, *next;
 
 	list_for_each_safe(tracee, next, &task->tracees, link) {
-		bool at_signal = tracee->stopped && tracee->info && tracee->info->code != tracee->status >> 8;
+		int code = tracee->stopped ? tracee->status >> 8 : 0;
+		bool at_signal = code && tracee->info && tracee->info->code != code;
 
 		if (tracee->options & PTRACE_O_EXITKILL && tracee->task)
 			signal_kill_process(tracee->task->process, SIGKILL);
