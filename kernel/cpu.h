@@ -162,6 +162,7 @@ static inline void preempt_enable_no_resched(void)
 #define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 #define TASK_SIGNAL BIT(10)	  /* may have a signal to take (sched/signal.h) */
+#define TASK_UPDATE BIT(11)	  /* values of FPU components wait for it (kernel/update.h) */
 
 static inline bool need_resched(void)
 {

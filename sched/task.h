@@ -57,6 +57,7 @@ struct task {
 	};
 	u64 affinity;		   /* CPUs it may run on; with task_lock */
 	struct task_signals signals;
+	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */
