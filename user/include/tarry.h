@@ -88,7 +88,8 @@ struct tarry_crypt {
  * update(struct tarry_update *): gives one component of a task's extended state a value, all of it at once. 0 if the
  * task has it; TARRY_UPDATE_QUEUED if it runs, or may at any time: it takes the value on its way to user mode, and of
  * several queued for one component the last. ESRCH: no such task. EINVAL: no such component here, or x87 or SSE;
- * another size than CPUID.(0Dh,component):EAX; a value with reserved bits; an integer-only task has none but PKRU.
+ * another size than its own (CPUID.(0Dh,component):EAX; PASID 8, CET_U 16); a value with reserved bits; of an
+ * integer-only task any but PKRU.
  * EPERM: PASID and CET_U are the kernel's to set, and a program may play the kernel only with `debug` on the command
  * line. EBUSY: nobody can look at a task that runs. EFAULT, ENOMEM.
  */
