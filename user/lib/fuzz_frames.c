@@ -6,6 +6,7 @@
 #include <fuzz.h>
 
 #define STAGE		0x20000000ul
+#define ALTERNATE	0x30000000ul	/* far from all else: a frame may move it */
 #define PAGES(n)	((n) * PAGE_SIZE)
 #define RW		(PROT_READ | PROT_WRITE)
 #define ALT_SIZE	PAGES(8)
@@ -32,7 +33,7 @@ static const uint64_t nowhere[] = {
 	1ul << 47, 1ul << 62, 0xffff7fffffffffc0, 0xffff800000000000, 0xffff888000000000, 0xffffc90000000000,
 	0xffffffff80000000, 0xffffffff80100000, 0xffffffffff600000, 0xffffffffffffffc0, 0xffffffffffffffff,
 };
-static uint8_t alternate[ALT_SIZE] __attribute__((aligned(4096)));
+static const struct stack usual_stack = { (void *)ALTERNATE, 0, 0, ALT_SIZE };
 static struct context template_context;
 static struct fuzz_image *image;		/* a copy of what is in the frame */
 static struct context context;			/* likewise */
@@ -76,6 +77,7 @@ static void prepare_process(void)
 	mmap((void *)(STAGE + PAGES(KEY)), PAGES(KEY_PAGES), RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (fuzz_format.pkru)
 		pkey_mprotect((void *)(STAGE + PAGES(KEY)), PAGES(KEY_PAGES), RW, (int)pkey_alloc(0, 0));
+	mmap((void *)ALTERNATE, ALT_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	image = (struct fuzz_image *)mmap(NULL, PAGES(4), RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	set_handler(SIGUSR1, take_template, 0, 0);
 	kill((int)getpid(), SIGUSR1);
@@ -86,10 +88,9 @@ static void prepare_process(void)
 /* Whatever the last frame has changed. If it said that all memory is the alternate stack, we can't leave that. */
 static void prepare_case(void)
 {
-	struct stack stack = { alternate, 0, 0, ALT_SIZE };
 	uint64_t none = 0;
 
-	if (syscall2(SYS_sigaltstack, &stack, NULL) < 0)
+	if (syscall2(SYS_sigaltstack, &usual_stack, NULL) < 0)
 		exit(FUZZ_AGAIN);
 	syscall4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
 	caught.signal = 0;
@@ -132,7 +133,7 @@ static void make_context(void)
 	fuzz_fill(&context.r8, 16 * sizeof(context.r8));
 	context.rip = (uint64_t)fuzz_landing;
 	context.rflags = 0x202 | (fuzz_random() & RFLAGS_ARITHMETIC);
-	context.stack = (struct stack){ alternate, 0, 0, ALT_SIZE };
+	context.stack = usual_stack;
 	context.mask = fuzz_below(2) ? BIT_OF(SIGUSR1) : 0;
 }
 
@@ -254,10 +255,8 @@ static enum fuzz_verdict judge_context(void)
 /* The signal mask and the alternate stack decide whether a fault is survived. */
 static int may_die(const struct thrown *t)
 {
-	static const struct stack usual = { alternate, 0, 0, ALT_SIZE };
-
 	return t->context_at != READABLE || context.mask & ~BIT_OF(SIGUSR1) || context.stack.flags ||
-	       context.stack.sp != usual.sp || context.stack.size != usual.size;
+	       context.stack.sp != usual_stack.sp || context.stack.size != usual_stack.size;
 }
 
 static void check_landed(struct fuzz_runner *r, uint64_t features, enum fuzz_verdict verdict)
@@ -282,7 +281,6 @@ static void check_caught(struct fuzz_runner *r, const struct thrown *t, uint64_t
 	const char *wrong;
 
 	fuzz_image_registers(image, &from);
-	if (fuzz_registers_differ(&caught.fpu, before ? &t->before : &from, before ? ~0ul : features, 0)) { const struct fuzz_image *a=(void*)caught.fpu.legacy, *b=(void*)from.legacy; dprintf(1,"sig %d code %d rip %lx rfl %lx: fcw %x %x fsw %x %x ftw %x %x bv %lx st %lx %lx %x %lx %lx %x\n", caught.signal, caught.code, context.rip, context.rflags, a->fcw, b->fcw, a->fsw, b->fsw, a->ftw, b->ftw, features, *(uint64_t*)a->st[0], *(uint64_t*)b->st[0], *(uint16_t*)(a->st[0]+8),  *(uint64_t*)a->st[1], *(uint64_t*)b->st[1], *(uint16_t*)(a->st[1]+8)); const struct fuzz_image *q=(void*)t->before.legacy; dprintf(1, "before: %x %x %x %lx %lx\n", q->fcw, q->fsw, q->ftw, *(uint64_t*)q->st[0],*(uint64_t*)q->st[1]); for (int i=0;i<8;i++) dprintf(1,"%lx %x %x\n", *(uint64_t*)a->st[i], *(uint16_t*)(a->st[i]+8), *(uint16_t*)(a->st[i]+10)); }
 	wrong = fuzz_registers_differ(&caught.fpu, before ? &t->before : &from, before ? ~0ul : features, 0);
 	if (wrong)
 		fuzz_finding(r, "%s, but %s are neither %s nor initial", before ? "refused" : "a fault behind the frame",
