@@ -24,7 +24,6 @@
 /* CF PF AF ZF SF TF DF OF RF AC */
 #define RFLAGS_USER 0x50dd5ul
 #define RFLAGS_HANDLER_CLEARS 0x10500ul /* TF DF RF */
-#define CANONICAL_END (1ul << 47)
 
 struct sigcontext {
 	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;

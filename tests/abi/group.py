@@ -18,7 +18,7 @@ SOURCES = os.path.join(ROOT, "tests", "abi")
 SECONDS = 60
 ENDINGS = ["return", "abort", "null", "illegal"]
 BOTH = ["musl", "glibc"]
-EXECUTES_ITSELF = {"processes"}        # these need argv[0] to be a path of the host, too
+EXECUTES_ITSELF = {"processes", "ptrace"}  # these need argv[0] to be a path of the host, too
 COPIES = 4
 VECTORS = {"avx2", "fma"}              # that compute.c and the C libraries choose where they are; QEMU has them
 GUEST_FOLDER = "/data"
@@ -140,7 +140,8 @@ def cases():
         yield f"ends: all, {kind}", Case("ends", kind, ("all",))
         yield f"files, {kind}", Case("files", kind, folder=FILES)
         yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
-        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals"):
+        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals", "stops",
+                       "ptrace"):
             yield f"{source}, {kind}", Case(source, kind)
 
 
