@@ -146,6 +146,25 @@ syscall_entry:
 	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 
+; SYSCALL in 32-bit code, which rt_sigreturn may lead to, comes here on AMD's CPUs. On Intel's it is an invalid opcode;
+; so it is on all: RCX is behind the instruction.
+	global syscall_entry32
+syscall_entry32:
+	swapgs
+	mov [gs:CPU_USER_RSP], rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	push USER_SS
+	push qword [gs:CPU_USER_RSP]
+	push r11
+	push USER_CS32
+	sub rcx, 2
+	push rcx
+	push -1
+	push rdi
+	swapgs				; as `interrupt` expects it
+	mov edi, EXC_UNDEFINED
+	jmp interrupt
+
 ; ---------------------------------------------------------------------------------------------------
 ; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every
 ; interrupt from user mode. The whole frame is loaded.

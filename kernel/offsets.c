@@ -6,6 +6,7 @@
 #include "kernel/memory.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
+#include "kernel/traps.h"
 #include "sched/task.h"
 
 #define OUT(name, value) asm volatile("\n->" #name " equ %c0" ::"i"(value))
@@ -34,6 +35,8 @@ void offsets(void)
 	OUT(REGS_CS, offsetof(struct regs, cs));
 	OUT(REGS_RSP, offsetof(struct regs, rsp));
 	OUT(USER_CS, USER_CS);
+	OUT(USER_CS32, USER_CS32);
+	OUT(EXC_UNDEFINED, EXC_UNDEFINED);
 	OUT(USER_SS, USER_SS);
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
 	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);

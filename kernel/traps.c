@@ -162,7 +162,9 @@ static bool canonical(u64 rip)
 /* What a tracer or a handler's address has made of a frame. IRET would refuse others. */
 static bool frame_loadable(const struct regs *regs)
 {
-	return regs->cs == USER_CS && regs->ss == USER_SS && canonical(regs->rip);
+	if (regs->ss != USER_SS)
+		return false;
+	return regs->cs == USER_CS ? canonical(regs->rip) : regs->cs == USER_CS32 && regs->rip < 1ul << 32;
 }
 
 /* The program gets the signal that IRET's fault would be. */
