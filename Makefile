@@ -23,7 +23,7 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -I. -ffreestanding -fno-pic -mcmodel=kernel -
 
 .PHONY: all kernel clean lines
 all: iso
-kernel: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym
+kernel: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym $(BUILD)/tarry.elf-gdb.py
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -48,6 +48,11 @@ $(BUILD)/tarry.stripped.elf: $(BUILD)/tarry.elf
 
 $(BUILD)/tarry.sym: $(BUILD)/tarry.elf
 	$(NM) -n $< > $@
+
+# GDB loads it when it opens tarry.elf.
+$(BUILD)/tarry.elf-gdb.py: tools/gdb/autoload.py
+	@mkdir -p $(@D)
+	cp $< $@
 
 clean:
 	rm -rf $(BUILD)

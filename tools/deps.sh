@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|test.
+# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|gdb|test.
 #
 #   run    what building the ISO and booting it needs
+#   gdb    that, and GDB
 #   test   that, and what the tests need
 #
 # On Debian and Ubuntu it uses apt-get, with sudo if not root; elsewhere it prints what to install.
@@ -70,8 +71,9 @@ install() {
 
 case $1 in
 run) want_run ;;
+gdb) want_run; want gdb gdb ;;
 test) want_run; want_test ;;
-*) echo "usage: deps.sh run|test" >&2; exit 2 ;;
+*) echo "usage: deps.sh run|gdb|test" >&2; exit 2 ;;
 esac
 
 [ ${#missing[@]} = 0 ] && exit 0
