@@ -57,6 +57,25 @@ def open_console(port):
     return open(path, "wb", buffering=0)
 
 
+def in_front(words):
+    """Runs GDB as the terminal's process group: ^C is GDB's to stop the machine with, and not make's. Its status."""
+    def child():
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    process = subprocess.Popen(words, preexec_fn=child)
+    while True:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        os.tcsetpgrp(0, os.getpgrp())
+        if not os.WIFSTOPPED(status):
+            return os.waitstatus_to_exitcode(status)
+        os.killpg(0, signal.SIGSTOP)                    # ^Z: all of us, until the shell's fg
+        os.tcsetpgrp(0, process.pid)
+        os.killpg(process.pid, signal.SIGCONT)
+
+
 def session(options, more):
     """Runs GDB on a machine; gives GDB's status."""
     path, boot = check_gdb(), run.prepare(options)
@@ -67,11 +86,11 @@ def session(options, more):
     with open_console(port) as console:
         trace = run.TraceFile(trace_fd) if options.trace else None
         with boot.session(None, console.write, console.write, console.fileno(), trace):
-            return subprocess.run(gdb_words(path, port, more)).returncode
+            words = gdb_words(path, port, more)
+            return in_front(words) if os.isatty(0) else subprocess.run(words).returncode
 
 
 def main(arguments):
-    signal.signal(signal.SIGINT, lambda *_: None)       # ^C is GDB's, to stop the machine
     try:
         return session(*options_of(arguments))
     except HostError as error:

@@ -12,6 +12,7 @@ from fx import kernel
 VERBS = ("fpu/verbs.h", "fpu/verbs.c")
 VERB_IS_DONE = "fpu_note"          # a verb calls it at its end
 SECTION_BEGINS = ("kernel_fpu_begin", "kernel_fpu_begin_first")
+ONLY_LOOK = ("fpregs_valid", "fpregs_state")
 FRAMES = 8                         # how far up a verb is looked for
 NO_CONTEXT = {"fpu_kernel_owner": "the kernel", "fpu_init_owner": "the initial image"}
 
@@ -63,22 +64,27 @@ def owner_text(cpu, tasks):
     return f"{task}, given up" if last_cpu < 0 else f"{task}, outdated by CPU {last_cpu}"
 
 
+def functions():
+    """(name, file) of the selected thread's functions, inlined ones too, the innermost first."""
+    frame, found = gdb.newest_frame(), []
+    while frame and len(found) < FRAMES:
+        table = frame.find_sal().symtab
+        found.append((frame.name() or "", table.filename if table else ""))
+        frame = frame.older()
+    return found
+
+
 def unfinished(cpu):
     """What the CPU is in the middle of, so that the rule does not hold there; or an empty text."""
     with kernel.selection_kept():
         kernel.thread_of(cpu)
-        frame = gdb.newest_frame()
-        for _ in range(FRAMES):
-            table = frame.find_sal().symtab if frame else None
-            if not table or frame.name() == VERB_IS_DONE:
-                return ""
-            if frame.name() in SECTION_BEGINS:
-                return "a kernel section is beginning"
-            if table.filename.endswith(VERBS) and frame.name().startswith("fpregs_") and \
-                    frame.name() not in ("fpregs_valid", "fpregs_state"):
-                return f"the verb {frame.name().removesuffix('_at')} is half done"
-            frame = frame.older()
-    return ""
+        here = functions()
+    names = [name for name, _ in here]
+    if any(name in SECTION_BEGINS for name in names):
+        return "a kernel section is beginning"
+    verbs = [name for name, file in here if file.endswith(VERBS) and name.startswith("fpregs_")
+             and name not in ONLY_LOOK]
+    return f"the verb {verbs[0].removesuffix('_at')} is half done" if verbs and VERB_IS_DONE not in names else ""
 
 
 @dataclasses.dataclass

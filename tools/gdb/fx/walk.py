@@ -65,8 +65,9 @@ def description():
     """The transition that the hook is being told of. The frame that asked for it is selected from then on."""
     frame = gdb.newest_frame()
     context, step = frame.read_var("context"), contexts.step(frame.read_var("step").dereference())
-    owner = next((task for task in kernel.tasks() if task.context_address == kernel.address(context)), None)
-    lines = [f"CPU {step.cpu}, {owner or 'a task without a tid yet'}, context {int(context['id'])}: {step}",
+    known = [*kernel.tasks(), kernel.find_task()]           # at its end a task is in no table
+    owner = next((task for task in known if task.context_address == kernel.address(context)), None)
+    lines = [f"CPU {step.cpu}, {owner or 'a task that is being made'}, context {int(context['id'])}: {step}",
              f"  {step.text}: {step.reason}", f"  {moved_text(step)}"]
     (frame_of(step.function) or gdb.newest_frame()).select()
     return lines
