@@ -59,7 +59,8 @@ bool fpu_tracing;
 /* BIT(event) for each that a debugger waits for. It sets fpu_tracing, too, whether or not the trace is on. */
 static volatile u64 debugger_events;
 
-static __attribute__((noipa)) void debugger_stop(const struct fpu_context *context, const struct fpu_step *step, u64 moved)
+static __attribute__((noipa)) void debugger_stop(const struct fpu_context *context, const struct fpu_step *step,
+						 u64 moved)
 {
 	asm volatile("");
 }

@@ -9,7 +9,7 @@
 ISO_TOOLS := tools/iso.py tools/image.py tools/errors.py
 
 .PHONY: iso test-image run gdb test test-boot test-bochs test-abi test-cli FORCE
-iso: $(BUILD)/tarry.iso $(BUILD)/tarry.elf-gdb.py
+iso: $(BUILD)/tarry.iso $(GDB_SCRIPTS)
 test-image: iso user-tests $(BUILD)/test.list
 
 define write-list

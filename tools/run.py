@@ -205,7 +205,7 @@ def hints(boot):
     if boot.gdb:
         with open(built("tarry.elf"), "rb") as file:
             entry = elf.entry_point(file.read(elf.HEADER.size))
-        say(f"waiting for GDB; in another terminal: gdb build/tarry.elf -ex 'target remote "
+        say(f"waiting for GDB; in another terminal: gdb -iex 'add-auto-load-safe-path build' build/tarry.elf -ex 'target remote "
             f"127.0.0.1:{boot.gdb.getsockname()[1]}' -ex 'hbreak *{entry:#x}' -ex continue")
     if boot.stdin == "tty":
         say(HELP_QUIT)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """make gdb: QEMU stopped at kmain and GDB attached to it, with the fx- commands, in one command.
 
-start.py [run-qemu.sh's OPTIONS] [-- GDB's OPTIONS]. GDB has the terminal; what Tarry prints goes to a file. The machine
-ends with GDB, and never outlives this script.
+start.py [run-qemu.sh's OPTIONS] [-- GDB's OPTIONS]. GDB has the terminal; what Tarry prints goes to a file. The
+machine ends with GDB, and never outlives this script.
 """
 
 import os

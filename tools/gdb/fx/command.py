@@ -4,8 +4,6 @@ import gdb
 
 from fx import kernel
 
-WIDTH = 100
-
 
 class Command(gdb.Command):
     """A command fx-NAME. run(words) does it and gives the lines to print; the class's docstring is its help."""

@@ -19,7 +19,7 @@ NO_CONTEXT = {"fpu_kernel_owner": "the kernel", "fpu_init_owner": "the initial i
 
 @dataclasses.dataclass
 class State:
-    """name: of enum fpu_state, without the prefix. running: the CPU that runs the task, or None; holder: the one
+    """name: as the kernel has it. running: the CPU that runs the task, or None; holder: the one
     that last_cpu names, or None; owns: the holder's registers are this context's."""
     name: str
     running: kernel.Cpu
@@ -27,12 +27,6 @@ class State:
     owns: bool
     load_flag: bool
     last_cpu: int
-
-
-def names(enum, prefix):
-    """The enumerators by value, without their prefix: the kernel's own names."""
-    values = kernel.enumerators(enum)
-    return {value: name.removeprefix(prefix) for name, value in values.items()}
 
 
 def state_of(task, cpus=None):
@@ -116,9 +110,10 @@ def rule(event, came_from, to):
 def step(value, number=0):
     """A struct fpu_step of the kernel's."""
     event, came_from, to = (int(value[name]) for name in ("event", "from", "to"))
-    states, site = names("fpu_state", "FPU_"), value["site"]
+    states, site = kernel.texts("fpu_state_names"), value["site"]
+    place = f"{kernel.text(site['file']).removeprefix('./')}:{int(site['line'])}"
     return Step(number, kernel.text(kernel.symbol("fpu_event_names")[event]), states[came_from], states[to],
-                int(value["cpu"]), kernel.text(site["function"]), f"{kernel.text(site['file']).removeprefix('./')}:{int(site['line'])}",
+                int(value["cpu"]), kernel.text(site["function"]), place,
                 kernel.text(kernel.symbol("fpu_event_texts")[event]), rule(event, came_from, to))
 
 

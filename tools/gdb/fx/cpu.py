@@ -49,9 +49,9 @@ The CPU of the selected thread has a star."""
                          int(cpu.fpu["ts"]), f"{int(config['xcr0']):#x}", f"{int(config['xss']):#x}", xfd(cpu),
                          pkru(task)))
         lines = table(rows)
-        lines += ["", f"XCR0 = {feature_names(int(config['xcr0']))};  XSS = {feature_names(int(config['xss'])) or '-'}"
-                  + ("" if config["native"] else " (the model's, like XSAVES)"),
-                  "PKRU: the kernel's copy, as of the task's last switch. While a task runs, only the CPU knows better.",
+        xcr0, xss = (feature_names(int(config[name])) or "nothing" for name in ("xcr0", "xss"))
+        lines += ["", f"XCR0 = {xcr0};  XSS = {xss}" + ("" if config["native"] else " (the model's, like XSAVES)"),
+                  "PKRU: the kernel's copy, as of the task's last switch; while it runs, only the CPU knows its own.",
                   "Values: fx-area cpu0"]
         lines += [f"CPU {cpu.id}: {half}" for cpu in cpus if cpu.fpu["online"] and (half := contexts.unfinished(cpu))]
         return lines

@@ -98,8 +98,8 @@ def switched(number, config):
 
 
 def bar(known, offsets, size):
-    """A picture of an fpstate: one box for each piece, all of the same width, with its offset below."""
-    header = kernel.symbol("fpu_config") and gdb.lookup_type("struct xsave_area")["xstate_bv"].bitpos // 8
+    """A picture of an fpstate: a box for each piece, with its offset below."""
+    header = gdb.lookup_type("struct xsave_area")["xstate_bv"].bitpos // 8
     pieces = sorted([(at, known[number].name) for number, at in offsets.items()] + [(header, "header")])
     boxes = [max(len(name), len(str(at))) + 2 for at, name in pieces]
     top = "|" + "|".join(f" {name}".ljust(width) for (_, name), width in zip(pieces, boxes)) + "|"

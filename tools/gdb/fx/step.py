@@ -1,7 +1,7 @@
 """fx-step: runs single instructions, and shows those only that changed something about register contexts.
 
-What is compared: every CPU's owner, kernel section, CR0.TS and locks; every context's state, last_cpu, flag, header and
-PKRU; and the values in the stepping CPU's registers.
+What is compared: every CPU's owner, kernel section, CR0.TS and locks; every context's state, last_cpu, flag, header
+and PKRU; and the values in the stepping CPU's registers.
 """
 
 import gdb

@@ -19,15 +19,6 @@ def kinds():
     return kernel.enumerators("kind")
 
 
-def records(ring, size):
-    """The records of a ring that nobody has overwritten, oldest first."""
-    head = int(ring["head"])
-    for number in range(max(0, head - size), head):
-        record = ring["records"][number % size]
-        record.fetch_lazy()
-        yield record
-
-
 def newest(number):
     """The newest transitions and changes of owner, oldest first. Raises if the trace is off."""
     size, rings = int(kernel.symbol("ring_size", "kernel/trace.c")), kernel.symbol("rings", "kernel/trace.c")
@@ -35,7 +26,7 @@ def newest(number):
         raise gdb.GdbError(HOW_TO_START)
     wanted, found = (kinds()["TRANSITION"], kinds()["OWNER"]), []
     for i in range(int(kernel.symbol("ncpus"))):
-        head, own = int(rings[i]["head"]), 0
+        head, own = int(rings[i]["head"]), 0                # of a CPU's own, no more than that are needed
         for at in range(head - 1, max(0, head - size) - 1, -1):
             record = rings[i]["records"][at % size]
             if int(record["kind"]) in wanted:

@@ -121,9 +121,10 @@ def of_task(task):
     in_use, where = int(area["xstate_bv"]), kernel.address(context["fpstate"])
     offsets, size = compacted(known, int(area["xcomp_bv"]))
     registers = area_registers(where, offsets, known)
-    for number, clean in initial(known).registers.items():
+    clean = initial(known).registers
+    for number in registers:
         if not in_use >> number & 1:
-            registers[number] = clean
+            registers[number] = clean.get(number) or [dataclasses.replace(r, value=0) for r in registers[number]]
     state = contexts.state_of(task)
     values = Values(f"{task}, context {int(context['id'])}, fpstate at {where:#x}", registers, in_use, offsets, size)
     if kernel.symbol("fpu_config")["pku"]:

@@ -23,7 +23,7 @@ def meaning(state):
         cpu = state.running.id if state.running else cpu
         return f"The values are in the registers of CPU {cpu} and nowhere else; the fpstate in memory is stale."
     if state.name == "CACHED":
-        return f"The values are in the registers of CPU {cpu} and in memory, the same in both; nobody may write either."
+        return f"The values are in the registers of CPU {cpu} and in memory, the same in both; nobody may write them."
     return "The values are in memory (its fpstate) and in no CPU's registers; the kernel may write them there."
 
 
@@ -41,7 +41,8 @@ def evidence(state, tasks):
         yield "last_cpu", "none", "so no CPU's registers are valid for it"
     else:
         cpu, elsewhere = state.holder.id, state.running and state.running is not state.holder
-        yield "last_cpu", str(cpu), f"but it runs on CPU {state.running.id}" if elsewhere else ""
+        yield "last_cpu", str(cpu), f"but it runs on CPU {state.running.id}" if elsewhere else \
+            f"so if any registers hold it, those of CPU {cpu} do"
         yield f"owner[{cpu}]", "this context" if state.owns else contexts.owner_text(state.holder, tasks), \
             f"so the registers of CPU {cpu} are {'valid' if state.owns else 'not valid'} for it"
     yield "TASK_NEED_FPU_LOAD", "set" if state.load_flag else "clear", \
@@ -53,7 +54,7 @@ def since(state, last, tasks):
     if last.to != "CACHED" or state.name != "INACTIVE" or not state.holder:
         return
     if state.owns:
-        yield f"  Since then it came to CPU {state.running.id}, where CPU {state.holder.id}'s registers don't help it."
+        yield f"  Since then it came to CPU {state.running.id}, where CPU {state.holder.id}'s registers don't help."
     else:
         yield (f"  Since then the registers of CPU {state.holder.id} got another owner,"
                f" {contexts.owner_text(state.holder, tasks)}: that made it INACTIVE.")
@@ -99,15 +100,17 @@ Every context remembers its last ones, whether the trace is on or not."""
         state, steps = contexts.state_of(task), contexts.history(task.context)
         lines = [f"{task}, context {int(task.context['id'])}, is {state.name}. Its last {len(steps)} transitions of"
                  f" {int(task.context['steps'])}, the newest at the end:"]
-        rows, told = [], set()
-        for s in steps:
-            rows.append((f"{s.number + 1:5}", f"CPU {s.cpu}", s.event, f"{s.came_from} to {s.to}",
-                         f"{s.function} ({s.place})"))
+        rows = [(f"{s.number + 1:5}", f"CPU {s.cpu}", s.event, f"{s.came_from} to {s.to}",
+                 f"{s.function} ({s.place})") for s in steps]
+        told, before = set(), None
         for line, s in zip(table(rows), steps):
+            if before == "CACHED" and s.came_from == "INACTIVE":
+                lines.append("         (others took those registers meanwhile, or it came to another CPU)")
             lines.append(line)
             if str(s) not in told:
                 lines.append(f"         {s.text}: {s.reason}")
             told.add(str(s))
+            before = s.to
         return lines + list(since(state, steps[-1], kernel.tasks()))
 
 
