@@ -34,16 +34,29 @@ def store(variable, value):
     gdb.execute(f"set var *({variable.type.unqualified()} *) {kernel.address(variable.address):#x} = {value}")
 
 
+def transition_here():
+    """What tells one transition from all others, while the machine stands in the hook; else None."""
+    frame = gdb.newest_frame()
+    if frame.name() != HOOK:
+        return None
+    context = frame.read_var("context")
+    return kernel.address(context), int(context["steps"])
+
+
 def run_to(events):
     """Lets the machine run; true if it stopped in the hook. For other stops GDB itself says where."""
     waiting = [(kernel.symbol("fpu_tracing"), 1), (kernel.symbol("debugger_events", "kernel/trace.c"), events)]
     before = [(variable, int(variable)) for variable, _ in waiting]
-    stop = gdb.Breakpoint(HOOK, type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    start, stop = transition_here(), gdb.Breakpoint(HOOK, type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
     stop.silent = True
     for variable, value in waiting:
         store(variable, value)
     try:
         gdb.execute("continue", to_string=True)
+        # GDB leaves a breakpoint by a single step, and QEMU's may end before the instruction has run.
+        while stop.hit_count and start and transition_here() == start:
+            stop.hit_count = 0
+            gdb.execute("continue", to_string=True)
         return stop.hit_count > 0
     finally:
         stop.delete()

@@ -27,11 +27,17 @@ def meaning(state):
     return "The values are in memory (its fpstate) and in no CPU's registers; the kernel may write them there."
 
 
+def on_thread_of(cpu, function):
+    """What the function finds with that CPU's thread selected."""
+    with kernel.selection_kept():
+        kernel.thread_of(cpu)
+        return function()
+
+
 def on_cpu(task, state):
     if state.running:
-        with kernel.selection_kept():
-            kernel.thread_of(state.running)
-            return f"on CPU {state.running.id}, in {'user mode' if kernel.user_mode() else 'the kernel'}"
+        where = "user mode" if on_thread_of(state.running, kernel.user_mode) else "the kernel"
+        return f"on CPU {state.running.id}, in {where}"
     return f"not running (it was on CPU {int(task.value['cpu'])})"
 
 
@@ -46,7 +52,14 @@ def evidence(state, tasks):
         yield f"owner[{cpu}]", "this context" if state.owns else contexts.owner_text(state.holder, tasks), \
             f"so the registers of CPU {cpu} are {'valid' if state.owns else 'not valid'} for it"
     yield "TASK_NEED_FPU_LOAD", "set" if state.load_flag else "clear", \
-        f"so it is {'not ACTIVE: the way to user mode has work to do' if state.load_flag else 'ACTIVE'}"
+        f"so it is {f'not ACTIVE: {due(state)}' if state.load_flag else 'ACTIVE'}"
+
+
+def due(state):
+    """When a context that is not ACTIVE will be."""
+    if state.running and state.running.fpu["ts"] and on_thread_of(state.running, kernel.user_mode):
+        return "CR0.TS is set, and its first vector instruction will trap"
+    return "the way to user mode has work to do"
 
 
 def since(state, last, tasks):
