@@ -16,6 +16,7 @@ import threading
 from framework import BUILD, ROOT, WORK, command, expect, expect_equal
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "trace"))
+import converters
 import pages
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
@@ -185,4 +186,5 @@ def tests():
         yield f"{count} processors", lambda count=count: small_run("deferred", "--smp", count)
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
     yield from pages.tests(one_trace)
+    yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")
