@@ -204,10 +204,11 @@ static void log_death(const struct regs *regs, const struct siginfo *info, const
 	     regs->rsp);
 }
 
-static void bad_user_access(const struct regs *regs, u64 address, long why)
+static void bad_user_access(struct regs *regs, u64 address, long why)
 {
 	struct siginfo info;
 
+	regs->rflags |= RFLAGS_RF; /* see exception.c */
 	describe(&info, address, regs->orig_rax);
 	current->signals.trap.vector = EXC_PAGE_FAULT;
 	current->signals.trap.error = regs->orig_rax;

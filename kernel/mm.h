@@ -7,6 +7,7 @@
 
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "kernel/uaccess.h"
@@ -62,6 +63,7 @@ struct mm {
 	struct vma *last;    /* found last; a hint */
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
+	struct ldt *ldt;     /* or NULL */
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
@@ -91,8 +93,13 @@ static inline void mm_switch(struct mm *mm)
 	asm volatile("lock btsq %1, %0" : "+m"(mm->cpu_mask) : "r"(id) : "memory");
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
+	if (unlikely(mm->ldt != this_cpu->ldt))
+		ldt_load(mm->ldt);
 	asm volatile("lock btrq %1, %0" : "+m"(old->cpu_mask) : "r"(id) : "memory");
 }
+
+/* Calls fn(arg) on every CPU that holds its page tables, interrupts off. Interrupts on, no spin lock held. */
+void mm_on_cpus(struct mm *mm, void (*fn)(void *arg), void *arg);
 
 /* No CPU knows the page at address any more. Interrupts on, no spin lock held. */
 void mm_flush_page(struct mm *mm, u64 address);
