@@ -32,6 +32,12 @@ static bool allowed(const struct vma *vma, u64 error)
 	return error & PF_WRITE ? vma->prot & PROT_WRITE : vma->prot;
 }
 
+/* What the program that runs has set; a new program's stack is made under the old one's. */
+static u64 stack_limit(void)
+{
+	return current->process ? current->process->limits.stack.soft : STACK_LIMIT;
+}
+
 /* The area for the address; the stack's is extended downwards if the address is in reach. */
 static struct vma *find_or_grow(struct mm *mm, u64 address)
 {
@@ -43,7 +49,7 @@ static struct vma *find_or_grow(struct mm *mm, u64 address)
 	list_for_each(next, &mm->vmas, link)
 		if (next->start > address)
 			break;
-	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > STACK_LIMIT)
+	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > stack_limit())
 		return NULL;
 	if (next->link.prev != &mm->vmas)
 		start = MAX(start, list_entry(next->link.prev, struct vma, link)->end);

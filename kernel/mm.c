@@ -182,6 +182,19 @@ void mm_zap(struct mm *mm, u64 start, u64 end)
 	}
 }
 
+long mm_move_pages(struct mm *mm, u64 from, u64 to, u64 size)
+{
+	for_each_pte(mm, pte, va, from, from + size)
+		if (!mm_pte(mm, to + (va - from)))
+			return -ENOMEM;
+	for_each_pte(mm, pte, va, from, from + size) {
+		*mm_pte(mm, to + (va - from)) = *pte;
+		*pte = 0;
+	}
+	flush(mm, from, from + size);
+	return 0;
+}
+
 u64 pte_rights(const struct vma *vma)
 {
 	return (vma->prot ? PTE_PRESENT | PTE_USER : PTE_USER) | (vma->prot & PROT_EXEC ? 0 : PTE_NX) |

@@ -31,7 +31,6 @@ enum auxv {
 	AT_RANDOM = 25, AT_EXECFN = 31, AT_MINSIGSTKSZ = 51,
 };
 
-#define USER_ID 1000
 
 long exec_args_init(struct exec_args *args)
 {
@@ -308,6 +307,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	task->process->exec = false;
 	fpu_exec(&task->fpu, image.integer_only, spare);
 	files_exec(task->process->files);
+	itimers_exec(task->process);
 	signals_exec(sighand);
 	task->clear_child_tid = 0;
 	set_name(task, path);

@@ -4,6 +4,8 @@
 
 #include "sched/task.h"
 
+#define USER_ID 1000 /* whose all processes are: user and group */
+
 #define CLONE_SIGNAL_MASK 0xff
 #define CLONE_VM 0x100
 #define CLONE_FS 0x200
@@ -21,6 +23,9 @@
 /* Process 1: no task, no memory; the parent of the first programs and of all orphans. */
 extern struct process kernel_process;
 void process_init(void);
+
+/* The limits that the first process starts with. */
+void rlimits_init(struct process *process);
 
 /* A process without tasks, child of parent, or NULL. Its address space and files are the caller's to set. */
 struct process *process_create(struct process *parent);

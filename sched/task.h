@@ -8,6 +8,7 @@
 #include "fpu/context.h"
 #include "kernel/cpu.h"
 #include "kernel/initrd.h"
+#include "kernel/itimer.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "sched/signal.h"
@@ -68,6 +69,10 @@ struct task {
 	char name[16];
 };
 
+struct rlimit {
+	u64 soft, hard;
+};
+
 struct process {
 	int pid;
 	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
@@ -84,6 +89,11 @@ struct process {
 	struct wait_queue child_exit;	/* the parent waits here for its children */
 	struct wait_queue threads_gone; /* exec waits here for the other threads */
 	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
+	struct {
+		struct rlimit stack, files;
+	} limits;			/* kernel/rlimit.c; with task_lock */
+	struct itimers itimers;
+	int death_signal;		/* what it gets when its parent ends, or 0 */
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
 };
