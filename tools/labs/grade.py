@@ -46,6 +46,18 @@ def work_folder(root):
     return tempfile.mkdtemp(prefix="grade-", dir=folder)
 
 
+def sums(stats):
+    """{counter: its sum over all processors}"""
+    return {name: sum(cpu[name] for cpu in stats["cpus"]) for name, value in stats["cpus"][0].items()
+            if isinstance(value, int)}
+
+
+def events(records):
+    """{event: how many transitions of that event are in the trace}"""
+    found = [record["event"] for record in records if record["kind"] == "transition"]
+    return {event: found.count(event) for event in set(found)}
+
+
 class Grading:
     """The trees of one submission, and the runs in them."""
 
@@ -147,10 +159,11 @@ class Grading:
             checks.module.check(records, stats, stats["policy"])
         except checks.fail as fail:
             return str(fail).splitlines()[:story.TEXT_LINES]
-        sums = {name: sum(cpu.get(name, 0) for cpu in stats["cpus"]) for name in {*test.most, *test.least}}
-        return [f"{name}: expected at most {limit}, seen {sums[name]}" for name, limit in test.most.items()
-                if sums[name] > limit] + [f"{name}: expected at least {limit}, seen {sums[name]}"
-                                          for name, limit in test.least.items() if sums[name] < limit]
+        seen = {**sums(stats), **events(records)}
+        return [f"{name}: expected at most {limit}, seen {seen.get(name, 0)}" for name, limit in test.most.items()
+                if seen.get(name, 0) > limit] + [
+                    f"{name}: expected at least {limit}, seen {seen.get(name, 0)}" for name, limit
+                    in test.least.items() if seen.get(name, 0) < limit]
 
     def judge(self, test):
         if test.kind == "trace":

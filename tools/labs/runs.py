@@ -17,7 +17,10 @@ from . import story
 
 POWERED_OFF, PANICKED, LOADER_FAILED = 0x10 << 1 | 1, 0x20 << 1 | 1, 0x30 << 1 | 1
 RESULT = re.compile(r"lab (\d+) (ok|bad) ([0-9a-f]{16}) (.*)")
-HOST_RESULT = re.compile(r"\[\s+(OK|FAILED)\s*\] (\w+)")
+HOST_RESULT = re.compile(r"^\[\s+(OK|FAILED)\s*\] (\w+)$", re.MULTILINE)
+HOST_FAILURE = re.compile(r"\[  ERROR   \] --- (.*?)\[   LINE   \] --- (.*?)$", re.MULTILINE | re.DOTALL)
+CRASH_SIGNS = ("panic", "ERROR: ", "runtime error", "undefined reference")
+HOST_ENVIRONMENT = {"CMOCKA_MESSAGE_OUTPUT": "STDOUT", "ASAN_OPTIONS": "detect_leaks=0"}
 EXPLORED = re.compile(r"(ok|FAIL) (.+)")
 WORD = 2 ** 64 - 1
 HOST_SECONDS = 60
@@ -138,38 +141,67 @@ def boot(tree, program, trace=False):
 
 # --- Host programs ---
 
+def source_line(tree, place):
+    """The assertion at "tests/host/x.c:12: error: ..."."""
+    name, _, rest = place.partition(":")
+    number = rest.partition(":")[0]
+    try:
+        with open(os.path.join(tree, name), encoding="utf-8") as file:
+            return f"# {name}:{number}: {file.read().splitlines()[int(number) - 1].strip()}"
+    except (OSError, ValueError, IndexError):
+        return f"# {place}"
+
+
+def failures(tree, output):
+    """What cmocka has against each failed test, in their order: the values, then the assertion."""
+    blocks = []
+    for match in HOST_FAILURE.finditer(output):
+        seen = match[1].strip().splitlines()[:3]
+        blocks.append(["# seen and expected: " + "; ".join(seen), source_line(tree, match[2])])
+    return blocks
+
+
+def host_command(tree, program, arguments):
+    """Builds a host program with the nonce's frame and runs it. (trouble, status, output): status is
+    None unless its main came to its end and said so."""
+    nonce = secrets.randbits(64)
+    trouble = make(tree, program, "HOST_EXTRA=labs/nonce.c -Wl,--wrap=main")
+    if trouble:
+        return trouble, None, ""
+    status, output = command([program, *arguments], tree, HOST_SECONDS,
+                             env={**HOST_ENVIRONMENT, "LAB_NONCE": f"{nonce:016x}"})
+    if status is None:
+        return [f"time-out: {program} did not end within {HOST_SECONDS * patience():g} s"], None, output
+    body, _, end = output.rpartition("\nlab ")
+    if end.split()[:2] == [str(status), f"{mixed(nonce, status, 0):016x}"]:
+        return [], status, body
+    return crash(output) or [f"{program} ended with status {status} before it was through"], None, output
+
+
+def crash(output):
+    return [line for line in output.splitlines() if any(sign in line for sign in CRASH_SIGNS)][:2]
+
+
 def host(tree, name):
     """A program of tests/host. All its tests count as failed unless it comes to its end."""
-    trouble = make(tree, f"build/host/{name}")
+    trouble, status, output = host_command(tree, f"build/host/{name}", [])
     if trouble:
         return Said(trouble=trouble)
-    status, output = command([f"build/host/{name}"], tree, HOST_SECONDS, env={"CMOCKA_MESSAGE_OUTPUT": "STDOUT"})
-    if status is None:
-        return Said(trouble=[f"time-out: {name} did not end within {HOST_SECONDS * patience():g} s"])
-    said, lines = Said(status=status), []
-    for line in output.splitlines():
-        match = HOST_RESULT.match(line.strip())
-        if not match:
-            lines.append(line.strip().replace("[  ERROR   ] --- ", "# "))
-            continue
+    said, left = Said(status=status), failures(tree, output)
+    for match in HOST_RESULT.finditer(output.partition(" test(s) run.")[0]):
         said.passed[match[2]] = match[1] == "OK"
-        said.context[match[2]] = [line for line in lines if line.startswith("# ")]
-        lines = []
-    if "tests: " not in output and " test(s) run" not in output:
-        said.passed = {}
-        said.trouble = [line for line in lines if "panic" in line or "ERROR" in line or "runtime error" in line
-                        ][:2] or [f"{name} ended with status {status}"]
+        if match[1] == "FAILED":
+            said.context[match[2]] = left.pop(0) if left else []
+    if status != list(said.passed.values()).count(False):
+        said.passed, said.trouble = {}, crash(output) or [f"{name} ended with status {status}"]
     return said
 
 
 def explore(tree, arguments):
     """The explorer; each of its verdicts is a test, and all of them together are the test ''."""
-    trouble = make(tree, "build/explore/explore")
+    trouble, status, output = host_command(tree, "build/explore/explore", arguments)
     if trouble:
         return Said(trouble=trouble)
-    status, output = command(["build/explore/explore", *arguments], tree, HOST_SECONDS)
-    if status is None:
-        return Said(trouble=[f"time-out: the explorer did not end within {HOST_SECONDS * patience():g} s"])
     verdicts = [match[1] for line in output.splitlines() if (match := EXPLORED.fullmatch(line))]
     said = Said({"": status == 0 and bool(verdicts) and set(verdicts) == {"ok"}}, status=status)
     told = [line.strip() for line in output.splitlines() if not EXPLORED.fullmatch(line) and " edges" not in line]

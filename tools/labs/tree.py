@@ -17,7 +17,8 @@ from .course import LabError
 LEFT_OUT = {"build", ".git", "__pycache__", "tests/museum", "tests/labs", "labs/autograder", "labs/README.md"}
 TEACHERS = ("wrong", "tree")
 # Of build/, what a grading tree can start from; the rest is built by tests, or belongs to other trees.
-REUSED = {"boot", "fpu", "kernel", "sched", "user", "explore", "host"}
+REUSED = {"boot", "fpu", "kernel", "sched", "user", "explore"}
+RELINKED = "explore/explore"
 WIDTH = 100
 HOLE_HEADER = '#include "labs/hole.h"\n'
 
@@ -56,7 +57,7 @@ def copy_built(root, tree):
 
     def ignore(where, names):
         if where != built:
-            return []
+            return [name for name in names if os.path.relpath(os.path.join(where, name), built) == RELINKED]
         return [name for name in names if name not in REUSED and os.path.isdir(os.path.join(where, name))
                 or name.endswith((".new", ".lock", ".iso"))]
     if os.path.isdir(built):
