@@ -21,7 +21,7 @@ import judges
 SECONDS = 60
 ENDINGS = ["return", "abort", "null", "illegal"]
 BOTH = ["musl", "glibc"]
-EXECUTES_ITSELF = {"processes"}        # these need argv[0] to be a path of the host, too
+EXECUTES_ITSELF = {"processes", "ptrace"}  # these need argv[0] to be a path of the host, too
 GUEST_FOLDER = "/data"
 TEXT = b"".join(b"line %d%s\n" % (i, b" and more" * (i % 5)) for i in range(40)) + b"word 42\nno newline"
 FILES = {"text": b"first 17 x\n" + TEXT, "empty": b"", "sub/inner": b"inner file\n",
@@ -120,7 +120,8 @@ def cases():
         yield f"ends: all, {kind}", Case("ends", kind, ("all",))
         yield f"files, {kind}", Case("files", kind, folder=FILES)
         yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
-        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals"):
+        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals", "stops",
+                       "ptrace"):
             yield f"{source}, {kind}", Case(source, kind)
 
 
