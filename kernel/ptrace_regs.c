@@ -10,6 +10,7 @@
 #include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/ptrace.h"
+#include "kernel/spinlock.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "sched/task.h"
@@ -143,23 +144,31 @@ long ptrace_poke_user(struct task *task, u64 offset, u64 value)
 
 /* --- The FPU's --- */
 
-/* The whole image, with the components that the kernel manages where debuggers look for them; NULL: no memory. */
+/* The whole image; NULL: no memory. task_lock keeps the update call (kernel/update.c) away, here and below. */
 static struct xsave_area *read_image(struct task *task)
 {
 	struct xsave_area *image = fpu_area_alloc(fpu_standard_size());
+	u64 flags;
 
-	if (image)
-		fpu_standard_read(&task->fpu, image, FPU_EV_REGSET_READ);
+	if (!image)
+		return NULL;
+	flags = spin_lock_irq(&task_lock);
+	fpu_standard_read(&task->fpu, image, FPU_EV_REGSET_READ);
+	spin_unlock_irq(&task_lock, flags);
 	return image;
 }
 
 static long write_image(struct task *task, const struct xsave_area *image)
 {
 	long error = fpu_standard_check(image, fpu_config.xcr0);
+	u64 flags;
 
-	if (!error)
-		fpu_standard_write(&task->fpu, image, fpu_config.xcr0, FPU_EV_REGSET_WRITE);
-	return error;
+	if (error)
+		return error;
+	flags = spin_lock_irq(&task_lock);
+	fpu_standard_write(&task->fpu, image, fpu_config.xcr0, FPU_EV_REGSET_WRITE);
+	spin_unlock_irq(&task_lock, flags);
+	return 0;
 }
 
 /* size: no more than there is. */
