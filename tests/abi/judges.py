@@ -65,7 +65,7 @@ JUDGES = [
     Judge("x86", "iopl", 1),
     Judge("x86", "sysret_ss_attrs", 5, more=("thunks.S",), skip="QEMU reads a far return's stack with supervisor rights, which SMAP refuses"),
     Judge("x86", "corrupt_xstate_header", 2, same=True),
-    Judge("x86", "avx", 10, more=("xstate.c",)),
+    Judge("x86", "avx", 9, more=("xstate.c",)),
     Judge("x86", "amx", more=("xstate.c",), skip="needs AMX"),
     Judge("mm", "pkey_sighandler_tests", 5, more=("pkey_util.c",)),
     Judge("mm", "protection_keys", 462, more=("pkey_util.c", "hugepage_settings.c", "vm_util.c")),
