@@ -74,7 +74,7 @@ JUDGES = [
     Judge("x86", "int_signal", 29),
     Judge("x86", "fsgsbase", 110),
     Judge("x86", "fsgsbase_restore", 3, more=("clang_helpers_64.S",)),
-    Judge("x86", "sigreturn", 19, skip="needs ESPFIX64"),
+    Judge("x86", "sigreturn", 19),
     Judge("x86", "ldt_gdt", 39, "glibc"),
     Judge("x86", "ptrace_syscall", 10),
     Judge("x86", "mov_ss_trap", 1, "glibc"),
