@@ -14,7 +14,7 @@
 #define GDT_KERNEL_CODE 0x00209a0000000000ul
 #define GDT_DATA 0x0000920000000000ul
 #define GDT_USER_CODE32 0x00cffa000000fffful
-#define GDT_USER_DATA 0x00cff2000000fffful
+#define GDT_USER_DATA 0x00cff2000000fffful /* 64-bit code does not look at the limit */
 #define GDT_USER_CODE 0x0020fa0000000000ul
 #define GDT_TSS 0x0000890000000000ul
 

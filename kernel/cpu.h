@@ -20,7 +20,6 @@
 #define LDT_SELECTOR 0x50
 #define GDT_ENTRIES 12
 
-
 /* Stacks of the TSS for exceptions that may come at any instruction; numbers as in an IDT gate. */
 #define IST_NMI 1
 #define IST_DOUBLE_FAULT 2

@@ -67,7 +67,7 @@ static u16 loadable(u64 selector)
 	return (u16)selector == USER_SS || (u16)selector == USER_CS || selector & SELECTOR_LDT ? (u16)selector : 0;
 }
 
-/* What is wrong with CS, SS and RIP IRET will say (entry.asm). A TF that the tracer writes is the program's own. */
+/* What is wrong with CS, SS and RIP, IRET will find (entry.asm). A TF that the tracer writes is the program's own. */
 static long write_regs(struct task *task, const struct user_regs *regs)
 {
 	struct regs *frame = task_regs(task);

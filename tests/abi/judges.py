@@ -102,6 +102,7 @@ def compile_to(output, words, since):
     """Runs the compiler unless the output is newer than the files in since."""
     if os.path.exists(output) and os.path.getmtime(output) > newest(since):
         return output
+    os.makedirs(os.path.dirname(output), exist_ok=True)
     done = command([*words, "-o", output + ".new"])
     expect(done.returncode == 0, f"{words[0]} failed on {os.path.basename(output)}", done.stderr)
     os.replace(output + ".new", output)
