@@ -71,11 +71,11 @@ static u64 features_within(u32 size)
 {
 	u64 features = XFM_LEGACY;
 
-	for (u32 i = XF_AVX; i < XF_COUNT; i++) {
-		const struct xstate_component *c = &fpu_config.layout.component[i];
+	for (u64 rest = fpu_config.xcr0 & ~XFM_LEGACY; rest; rest &= rest - 1) {
+		const struct xstate_component *c = &fpu_config.layout.component[__builtin_ctzl(rest)];
 
-		if (fpu_config.xcr0 & XFM(i) && c->offset + c->size <= size)
-			features |= XFM(i);
+		if (c->offset + c->size <= size)
+			features |= rest & -rest;
 	}
 	return features;
 }
@@ -112,7 +112,7 @@ long fpu_frame_read(u64 address, void **image)
 	copy = fpu_area_alloc(fpu_standard_size());
 	if (!copy)
 		return -ENOMEM;
-	memset(copy, 0, fpu_standard_size());
+	memset(&copy->xstate_bv, 0, XSAVE_EXTENDED - XSAVE_LEGACY_SIZE);
 	error = read_image(address, copy);
 	if (error)
 		fpu_area_free(copy);

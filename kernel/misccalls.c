@@ -15,8 +15,6 @@
 #include "sched/process.h"
 #include "sched/sched.h"
 
-#define USER_ID 1000
-
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003

@@ -53,10 +53,19 @@ static struct ring {
 	u64 owner; /* of its CPU's registers */
 } rings[MAX_CPUS];
 
-static u32 ring_size;
+static u32 ring_size;	  /* 0: the trace is off, and there are no rings */
 static u64 sequence;	  /* the next record's number */
 static u64 next_snapshot; /* the number at which one is due */
 bool fpu_tracing;
+
+/* BIT(event) for each that a debugger waits for. It sets fpu_tracing, too, whether or not the trace is on. */
+static volatile u64 debugger_events;
+
+static __attribute__((noipa)) void debugger_stop(const struct fpu_context *context, const struct fpu_step *step,
+						 u64 moved)
+{
+	asm volatile("");
+}
 
 static void note_owner(const struct fpu_cpu *cpu)
 {
@@ -213,7 +222,10 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_transition(cpu, context, step, moved);
+	if (ring_size)
+		record_transition(cpu, context, step, moved);
+	if (debugger_events & BIT(step->event))
+		debugger_stop(context, step, moved);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
@@ -223,7 +235,8 @@ __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_owner(cpu);
+	if (ring_size)
+		record_owner(cpu);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }

@@ -17,6 +17,7 @@ from boot import make
 from framework import BUILD, ROOT, WORK, command, expect, expect_equal
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "trace"))
+import converters
 import pages
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
@@ -206,4 +207,5 @@ def tests():
     yield "updates, loaded at once", lambda: updates("load")
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
     yield from pages.tests(one_trace)
+    yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")
