@@ -55,6 +55,31 @@ void fpu_frame_free(void *image)
 	fpu_area_free(image);
 }
 
+/* Those of components that the image has beyond the header; what lies between them is the program's own. */
+static long copy_components(u64 address, struct xsave_area *image, u64 components, bool to_user)
+{
+	for (components &= ~XFM_LEGACY; components; components &= components - 1) {
+		const struct xstate_component *c = &fpu_config.layout.component[__builtin_ctzl(components)];
+		u8 *bytes = (u8 *)image + c->offset;
+
+		if (to_user ? copy_to_user(address + c->offset, bytes, c->size)
+			    : copy_from_user(bytes, address + c->offset, c->size))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+long fpu_frame_write(u64 address, void *image)
+{
+	const struct descriptor *descriptor = descriptor_of(image);
+	u32 size = descriptor->xstate_size;
+
+	if (copy_to_user(address, image, XSAVE_EXTENDED) ||
+	    copy_to_user(address + size, (u8 *)image + size, sizeof(u32)))
+		return -EFAULT;
+	return copy_components(address, image, descriptor->xfeatures, true);
+}
+
 /* True if the frame says, at both ends, that it is extended: size and components are what it says then. */
 static bool extended(u64 address, const struct descriptor *descriptor)
 {
@@ -90,8 +115,7 @@ static long read_image(u64 address, struct xsave_area *image)
 		return -EFAULT;
 	descriptor = *descriptor_of(image);
 	if (extended(address, &descriptor)) {
-		if (copy_from_user((u8 *)image + XSAVE_LEGACY_SIZE, address + XSAVE_LEGACY_SIZE,
-				   descriptor.xstate_size - XSAVE_LEGACY_SIZE))
+		if (copy_from_user(&image->xstate_bv, address + XSAVE_LEGACY_SIZE, XSAVE_EXTENDED - XSAVE_LEGACY_SIZE))
 			return -EFAULT;
 		features = descriptor.xfeatures & features_within(descriptor.xstate_size);
 	} else {
@@ -99,7 +123,7 @@ static long read_image(u64 address, struct xsave_area *image)
 	}
 	error = fpu_standard_check(image, fpu_config.xcr0);
 	image->xstate_bv &= features;
-	return error;
+	return error ? error : copy_components(address, image, image->xstate_bv, false);
 }
 
 long fpu_frame_read(u64 address, void **image)
