@@ -148,6 +148,7 @@ long fpu_frame_read(u64 address, void **image)
 void fpu_frame_handler(struct fpu_task *task)
 {
 	fpu_init_state(task, PKRU_DEFAULT, FPU_EV_HANDLER);
+	task->user.in_frame = false;
 }
 
 void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
@@ -156,21 +157,28 @@ void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
 		fpu_standard_write(task, image, fpu_config.xcr0, FPU_EV_SIGRETURN);
 	else
 		fpu_init_state(task, fpu_has_registers(task) ? PKRU_DEFAULT : pkru, FPU_EV_SIGRETURN);
+	task->user.in_frame = false;
 }
 
 /* The running task's rights are in the register alone; a switch takes them along. */
-u32 fpu_frame_open_keys(void)
+static void set_keys(struct fpu_task *task, u32 keys, bool in_frame)
+{
+	task->user.in_frame = in_frame;
+	if (fpu_config.pku)
+		wrpkru(keys);
+}
+
+u32 fpu_frame_open_keys(struct fpu_task *task)
 {
 	u32 keys = fpu_frame_keys();
 
-	fpu_frame_close_keys(0);
+	set_keys(task, 0, true);
 	return keys;
 }
 
-void fpu_frame_close_keys(u32 keys)
+void fpu_frame_close_keys(struct fpu_task *task, u32 keys)
 {
-	if (fpu_config.pku)
-		wrpkru(keys);
+	set_keys(task, keys, false);
 }
 
 u32 fpu_frame_keys(void)

@@ -165,6 +165,7 @@ static inline void preempt_enable_no_resched(void)
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 #define TASK_SIGNAL BIT(10)	  /* may have a signal to take (sched/signal.h) */
 #define TASK_TRACED BIT(11)	  /* its tracer wants to know of system calls, or steps it (sched/stop.h) */
+#define TASK_UPDATE BIT(12)	  /* values of FPU components wait for it (kernel/update.h) */
 
 static inline bool need_resched(void)
 {

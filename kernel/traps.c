@@ -17,6 +17,7 @@
 #include "kernel/traps.h"
 #include "kernel/tty.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exit.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
@@ -198,12 +199,14 @@ bool exit_to_user_work(struct regs *regs)
 				continue;
 			}
 		}
-		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED)) {
+		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED | TASK_UPDATE)) {
 			irq_enable();
 			if (flags & TASK_KILLED)
 				task_exit_killed();
 			if (flags & TASK_RESCHED)
 				schedule();
+			if (flags & TASK_UPDATE)
+				updates_take();
 			if (flags & TASK_SIGNAL)
 				signal_deliver(regs);
 			irq_disable();

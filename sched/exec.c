@@ -17,6 +17,7 @@
 #include "kernel/syscall.h"
 #include "kernel/traps.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exec.h"
 #include "sched/process.h"
 #include "sched/sched.h"
@@ -214,16 +215,16 @@ static long become_single_threaded(struct process *process)
 	return 0;
 }
 
-/* A lone thread that is not the first takes over the pid. */
+/* A lone thread that is not the first takes over the pid; what others meant for the old program is gone with it. */
 static void take_over_pid(struct task *task, struct process *process)
 {
-	u64 flags;
+	u64 flags = spin_lock_irq(&task_lock);
 
-	if (task->tid == process->pid)
-		return;
-	flags = spin_lock_irq(&task_lock);
-	task_rename(task, process->pid);
-	tracee_renamed(task);
+	if (task->tid != process->pid) {
+		task_rename(task, process->pid);
+		tracee_renamed(task);
+	}
+	updates_drop(task);
 	spin_unlock_irq(&task_lock, flags);
 }
 

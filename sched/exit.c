@@ -12,6 +12,7 @@
 #include "kernel/mm.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exit.h"
 #include "sched/process.h"
 #include "sched/sched.h"
@@ -61,6 +62,7 @@ static bool leave_process(struct task *task, struct process *process)
 	tracer_gone(task);
 	tracee_gone(task);
 	signals_drop_pending(&task->signals.pending, ~0ul);
+	updates_drop(task);
 	signal_retarget(process, task);
 	last = !--process->nthreads;
 	wake_all(&process->threads_gone);

@@ -103,11 +103,12 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 /* Writing to the alternate stack must not depend on the keys that the interrupted code had open. */
 static long write_frame(u64 sp, const struct sigframe *frame, void *image)
 {
-	u32 keys = fpu_frame_open_keys();
+	struct fpu_task *fpu = &current->fpu;
+	u32 keys = fpu_frame_open_keys(fpu);
 	u64 fpstate = frame->mcontext.fpstate;
 
 	if ((image && fpu_frame_write(fpstate, image)) || copy_to_user(sp, frame, sizeof(*frame))) {
-		fpu_frame_close_keys(keys);
+		fpu_frame_close_keys(fpu, keys);
 		return -EFAULT;
 	}
 	return 0;
@@ -192,13 +193,13 @@ long sys_rt_sigreturn(void)
 {
 	struct task *task = current;
 	struct regs *regs = task_regs(task);
-	u32 keys = fpu_frame_open_keys();
+	u32 keys = fpu_frame_open_keys(&task->fpu);
 	struct sigframe frame;
 	void *image = NULL;
 
 	regs->orig_rax = ~0ul;
 	if (read_frame(regs->rsp - 8, &frame, &image)) {
-		fpu_frame_close_keys(keys);
+		fpu_frame_close_keys(&task->fpu, keys);
 		fault(regs, "a bad frame", 0);
 		return 0;
 	}

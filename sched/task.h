@@ -63,6 +63,7 @@ struct task {
 	struct tracee *tracee;	   /* what its tracer has noted of it, or NULL; with task_lock */
 	struct list tracees;	   /* of which it is the tracer; with task_lock */
 	int exit_status;	   /* its own, as wait4 would report it */
+	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */

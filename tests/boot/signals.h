@@ -1,6 +1,6 @@
 /*
- * signals.h - a handler that notes what it was given, and what the tests of signals do again and again: for signals.c
- * and sigframe.c, each of which includes it once.
+ * signals.h - a handler that notes what it was given, and what the tests of signals do again and again: for signals.c,
+ * sigframe.c and sigkeys.c, each of which includes it once.
  */
 #ifndef SIGNALS_H
 #define SIGNALS_H
