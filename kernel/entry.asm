@@ -146,25 +146,6 @@ syscall_entry:
 	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 
-; SYSCALL in 32-bit code, which rt_sigreturn may lead to, comes here on AMD's CPUs. On Intel's it is an invalid opcode;
-; so it is on all: RCX is behind the instruction.
-	global syscall_entry32
-syscall_entry32:
-	swapgs
-	mov [gs:CPU_USER_RSP], rsp
-	mov rsp, [gs:CPU_KERNEL_RSP]
-	push USER_SS
-	push qword [gs:CPU_USER_RSP]
-	push r11
-	push USER_CS32
-	sub rcx, 2
-	push rcx
-	push -1
-	push rdi
-	swapgs				; as `interrupt` expects it
-	mov edi, EXC_UNDEFINED
-	jmp interrupt
-
 ; ---------------------------------------------------------------------------------------------------
 ; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every
 ; interrupt from user mode. The whole frame is loaded.
@@ -180,7 +161,15 @@ restore_user:
 	POP_ALL_REGS
 	add rsp, 8			; orig_rax
 	swapgs
+iret_to_user:
 	iretq
+
+; SYSCALL from 32-bit code, of which we know no call, is answered from here: user mode has never been left but for
+; the privilege level, so nothing may be touched. AMD's processors and QEMU come here, Intel's raise #UD.
+	global syscall32_entry
+syscall32_entry:
+	mov eax, -ENOSYS
+	o32 sysret
 
 ; ---------------------------------------------------------------------------------------------------
 ; Exceptions and interrupts. A stub leaves: error code (or -1), the saved RDI; EDI = vector.
@@ -195,6 +184,8 @@ interrupt:
 	call trap
 	jmp return_to_user
 .from_kernel:
+	cmp qword [rsp + REGS_RIP], iret_to_user
+	je .bad_frame
 	push qword [rsp + REGS_RIP]	; makes the interrupted function a frame of the backtrace
 	push rbp
 	mov rbp, rsp
@@ -203,6 +194,22 @@ interrupt:
 	POP_ALL_REGS
 	add rsp, 8
 	iretq
+
+	; IRET refused the user's CS, SS or RIP. It counts as a fault of the user's instruction there: the registers that
+	; were pushed below the frame move up to it.
+.bad_frame:
+	swapgs
+	mov rsi, rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	sub rsp, REGS_SIZE - REGS_RIP
+%assign slot 15
+%rep 16
+	push qword [rsi + slot * 8]	; error code, RDI, ... R15
+%assign slot slot - 1
+%endrep
+	mov rsi, rsp
+	call trap
+	jmp return_to_user
 
 ; NMI, double fault, machine check and debug come at any instruction, with either GS base. Each has a stack of
 ; its own in the TSS, whose last quadword holds the address of the CPU's struct cpu.
@@ -277,14 +284,15 @@ stub_%1:
 	STUB i
 %assign i i + 1
 %endrep
+	STUB 0x80
 	STUB 255
 
 	section .rodata
 	global interrupt_stubs
-interrupt_stubs:			; handler addresses of vectors 0 to 47, then 255
+interrupt_stubs:			; handler addresses of vectors 0 to 47, then 0x80 and 255
 %assign i 0
 %rep 48
 	dq stub_%[i]
 %assign i i + 1
 %endrep
-	dq stub_255
+	dq stub_0x80, stub_255

@@ -34,6 +34,12 @@ static bool allowed(const struct vma *vma, u64 error)
 	return error & PF_WRITE ? vma->prot & PROT_WRITE : vma->prot;
 }
 
+/* What the program that runs has set; a new program's stack is made under the old one's. */
+static u64 stack_limit(void)
+{
+	return current->process ? current->process->limits.stack.soft : STACK_LIMIT;
+}
+
 /* The area for the address; the stack's is extended downwards if the address is in reach. */
 static struct vma *find_or_grow(struct mm *mm, u64 address)
 {
@@ -45,7 +51,7 @@ static struct vma *find_or_grow(struct mm *mm, u64 address)
 	list_for_each(next, &mm->vmas, link)
 		if (next->start > address)
 			break;
-	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > STACK_LIMIT)
+	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > stack_limit())
 		return NULL;
 	if (next->link.prev != &mm->vmas)
 		start = MAX(start, list_entry(next->link.prev, struct vma, link)->end);
@@ -240,10 +246,11 @@ static void log_death(const struct regs *regs, const struct siginfo *info, const
 	     regs->rsp);
 }
 
-static void bad_user_access(const struct regs *regs, u64 address, long why)
+static void bad_user_access(struct regs *regs, u64 address, long why)
 {
 	struct siginfo info;
 
+	regs->rflags |= RFLAGS_RF; /* see exception.c */
 	describe(&info, address, regs->orig_rax);
 	current->signals.trap.vector = EXC_PAGE_FAULT;
 	current->signals.trap.error = regs->orig_rax;

@@ -2,11 +2,11 @@
  * Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->.
  */
 #include "kernel/cpu.h"
+#include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
-#include "kernel/traps.h"
 #include "sched/task.h"
 
 #define OUT(name, value) asm volatile("\n->" #name " equ %c0" ::"i"(value))
@@ -34,9 +34,8 @@ void offsets(void)
 	OUT(REGS_RIP, offsetof(struct regs, rip));
 	OUT(REGS_CS, offsetof(struct regs, cs));
 	OUT(REGS_RSP, offsetof(struct regs, rsp));
+	OUT(REGS_SIZE, sizeof(struct regs));
 	OUT(USER_CS, USER_CS);
-	OUT(USER_CS32, USER_CS32);
-	OUT(EXC_UNDEFINED, EXC_UNDEFINED);
 	OUT(USER_SS, USER_SS);
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
 	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);
@@ -44,6 +43,7 @@ void offsets(void)
 	OUT(TASK_TRACED, TASK_TRACED);
 	OUT(TASK_RSP, offsetof(struct task, rsp));
 	OUT(IST_STACK_SIZE, IST_STACK_SIZE);
+	OUT(ENOSYS, ENOSYS);
 	OUT(LINUX_CALLS, LINUX_CALLS);
 	OUT(OWN_CALLS_FIRST, TARRY_SYS_FIRST);
 	OUT(OWN_CALLS, OWN_CALLS);

@@ -66,7 +66,7 @@ static u16 loadable(u64 selector)
 	return (u16)selector == USER_SS || (u16)selector == USER_CS ? (u16)selector : 0;
 }
 
-/* CS, SS and RIP are looked at on the way to user mode (traps.c). A TF that the tracer writes is the program's own. */
+/* What is wrong with CS, SS and RIP, IRET will find (entry.asm). A TF that the tracer writes is the program's own. */
 static long write_regs(struct task *task, const struct user_regs *regs)
 {
 	struct regs *frame = task_regs(task);

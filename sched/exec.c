@@ -310,6 +310,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	task->process->exec = false;
 	fpu_exec(&task->fpu, image.integer_only, spare);
 	files_exec(task->process->files);
+	itimers_exec(task->process);
 	signals_exec(sighand);
 	task->clear_child_tid = 0;
 	set_name(task, path);

@@ -24,6 +24,7 @@ static void init_links(struct process *process)
 void process_init(void)
 {
 	init_links(&kernel_process);
+	rlimits_init(&kernel_process);
 }
 
 struct process *process_create(struct process *parent)
@@ -35,9 +36,11 @@ struct process *process_create(struct process *parent)
 		return NULL;
 	init_links(process);
 	process->parent = parent;
+	itimers_init(process);
 	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
 	process->maker = current->tid;
+	process->limits = parent->limits;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);

@@ -1,5 +1,5 @@
 """Outside programs, compiled here against musl and glibc and run unmodified. The expected result is
-never written down: it is what the same file gives on the Linux host. Only on QEMU, because Debian's
+never written down: it is what the same file gives on the Linux host. Linux's own tests are in judges.py. Only on QEMU, because Debian's
 Bochs cannot run a program that has a 64-bit signed division.
 """
 
@@ -9,12 +9,16 @@ import difflib
 import os
 import platform
 import re
+import sys
 import tempfile
 
 from boot import Boot, capture
 from framework import (ROOT, WORK, Skip, command, compile_program, expect, expect_equal)
 
 SOURCES = os.path.join(ROOT, "tests", "abi")
+sys.path.insert(0, SOURCES)
+import judges
+
 SECONDS = 60
 ENDINGS = ["return", "abort", "null", "illegal"]
 BOTH = ["musl", "glibc"]
@@ -150,3 +154,4 @@ def tests():
         yield f"compute, {COPIES} copies, {kind}", lambda kind=kind: copies(kind)
     for name, case in cases():
         yield name, lambda case=case: same(case)
+    yield from judges.tests()
