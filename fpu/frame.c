@@ -1,4 +1,5 @@
 /* The FPU's part of the signal frame; see frame.h. User memory never decides about supervisor components. */
+#include "fpu/cpu.h"
 #include "fpu/frame.h"
 #include "fpu/image.h"
 #include "fpu/insn.h"
@@ -160,25 +161,31 @@ void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
 	task->user.in_frame = false;
 }
 
-/* The running task's rights are in the register alone; a switch takes them along. */
-static void set_keys(struct fpu_task *task, u32 keys, bool in_frame)
-{
-	task->user.in_frame = in_frame;
-	if (fpu_config.pku)
-		wrpkru(keys);
-}
-
+/* The running task's rights are in the register alone; a switch takes them along, and would publish these. */
 u32 fpu_frame_open_keys(struct fpu_task *task)
 {
 	u32 keys = fpu_frame_keys();
 
-	set_keys(task, 0, true);
+	task->user.in_frame = true;
+	if (fpu_config.pku)
+		wrpkru(0);
 	return keys;
 }
 
 void fpu_frame_close_keys(struct fpu_task *task, u32 keys)
 {
-	set_keys(task, keys, false);
+	task->user.pkru = keys;
+	if (fpu_config.pku)
+		wrpkru(keys);
+	__atomic_store_n(&task->user.in_frame, false, __ATOMIC_RELEASE);
+}
+
+bool fpu_published_keys(const struct fpu_task *task, u32 *keys)
+{
+	if (task != fpu_current() && __atomic_load_n(&task->user.in_frame, __ATOMIC_ACQUIRE))
+		return false;
+	*keys = !fpu_config.pku ? 0 : task == fpu_current() ? rdpkru() : task->user.pkru;
+	return true;
 }
 
 u32 fpu_frame_keys(void)

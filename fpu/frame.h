@@ -38,5 +38,10 @@ int fpu_frame_fault_code(struct fpu_task *task, bool simd);
 u32 fpu_frame_open_keys(struct fpu_task *task);
 void fpu_frame_close_keys(struct fpu_task *task, u32 keys);
 u32 fpu_frame_keys(void);
+/*
+ * The keys of any task, as it had them when it last left its CPU. False while a signal frame has them open: it must be
+ * asked again. Under the lock that keeps the task on its CPU or off it.
+ */
+bool fpu_published_keys(const struct fpu_task *task, u32 *keys);
 
 #endif
