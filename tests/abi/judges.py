@@ -59,25 +59,25 @@ JUDGES = [
     Judge("x86", "single_step_syscall", 5, "glibc"),
     Judge("signal", "mangle_uc_sigmask", 7, same=True),
     Judge("signal", "sas", 3, "glibc"),
-    Judge("x86", "sysret_rip", 52, more=("clang_helpers_64.S",), skip="needs mremap"),
-    Judge("x86", "nx_stack", 1, skip="needs prlimit64"),
+    Judge("x86", "sysret_rip", 52, more=("clang_helpers_64.S",)),
+    Judge("x86", "nx_stack", 1),
     Judge("x86", "ioperm", 3),
     Judge("x86", "iopl", 1),
     Judge("x86", "sysret_ss_attrs", 5, more=("thunks.S",), skip="QEMU reads a far return's stack with supervisor rights, which SMAP refuses"),
     Judge("x86", "corrupt_xstate_header", 2, same=True),
-    Judge("x86", "avx", 10, more=("xstate.c",), skip="needs ptrace"),
+    Judge("x86", "avx", 10, more=("xstate.c",)),
     Judge("x86", "amx", more=("xstate.c",), skip="needs AMX"),
     Judge("mm", "pkey_sighandler_tests", 5, more=("pkey_util.c",)),
-    Judge("mm", "protection_keys", 462, more=("pkey_util.c", "hugepage_settings.c", "vm_util.c"), skip="needs ptrace"),
-    Judge("x86", "int_signal", 29, skip="needs ptrace"),
-    Judge("x86", "fsgsbase", 110, same=True, skip="needs ptrace"),
-    Judge("x86", "fsgsbase_restore", 1, more=("clang_helpers_64.S",), skip="needs ptrace"),
+    Judge("mm", "protection_keys", 462, more=("pkey_util.c", "hugepage_settings.c", "vm_util.c")),
+    Judge("x86", "int_signal", 29),
+    Judge("x86", "fsgsbase", 110, same=True),
+    Judge("x86", "fsgsbase_restore", 1, more=("clang_helpers_64.S",)),
     Judge("x86", "sigreturn", 19, skip="needs ESPFIX64"),
     Judge("x86", "ldt_gdt", 45, "glibc", skip="needs /proc/self/exe"),
-    Judge("x86", "ptrace_syscall", 10, skip="needs ptrace"),
-    Judge("x86", "mov_ss_trap", 0, "glibc", skip="needs ptrace"),
-    Judge("ptrace", "peeksiginfo", 1, skip="needs ptrace"),
-    Judge("ptrace", "get_syscall_info", 1, skip="needs ptrace"),
+    Judge("x86", "ptrace_syscall", 10),
+    Judge("x86", "mov_ss_trap", 0, "glibc"),
+    Judge("ptrace", "peeksiginfo", 1),
+    Judge("ptrace", "get_syscall_info", 1),
     Judge("prctl", "disable-tsc-test", skip="passes whatever the kernel does: prctl(PR_SET_TSC) is not there"),
     Judge("x86", "apx", skip="needs APX"),
     Judge("x86", "lam", skip="needs linear address masking"),
@@ -96,6 +96,7 @@ def compile_to(output, words, since):
     """Runs the compiler unless the output is newer than the files in since."""
     if os.path.exists(output) and os.path.getmtime(output) > newest(since):
         return output
+    os.makedirs(os.path.dirname(output), exist_ok=True)
     done = command([*words, "-o", output + ".new"])
     expect(done.returncode == 0, f"{words[0]} failed on {os.path.basename(output)}", done.stderr)
     os.replace(output + ".new", output)
