@@ -115,7 +115,7 @@ u64 pages_total(void);
 /* Physical address behind the last page of RAM. */
 u64 ram_end(void);
 
-/* Heap: 32 to 2048 bytes from slabs, more from whole pages. NULL when memory is out. Any context. */
+/* Heap: 32 to 4096 bytes from slabs, more from whole pages. NULL when memory is out. Any context. */
 void *kmalloc(size_t size);
 void *kzalloc(size_t size);
 void kfree(void *object);

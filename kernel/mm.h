@@ -130,6 +130,8 @@ long mm_fault(struct mm *mm, u64 address, u64 error);
  * and one to a shared page that must not be written fails. Returns how many bytes were copied. May sleep.
  */
 size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write);
+/* The same as the program itself might do it, with keys in PKRU. */
+size_t mm_access_with_keys(struct mm *mm, u64 address, void *buffer, size_t n, bool write, u32 keys);
 
 /* With mm->lock: new areas and page-table entries (vma.c, for the system calls). */
 struct vma *vma_create(u64 start, u64 end, u8 prot);

@@ -231,11 +231,11 @@ static void take_over_pid(struct task *task, struct process *process)
 static void use_address_space(struct task *task, struct mm *mm)
 {
 	struct mm *old = task->process->mm;
-	u64 flags = irq_save();
+	u64 flags = spin_lock_irq(&task_lock); /* others may look for it */
 
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
-	irq_restore(flags);
+	spin_unlock_irq(&task_lock, flags);
 	if (old)
 		mm_put(old);
 }

@@ -113,13 +113,13 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 }
 
 /* Writing to the alternate stack must not depend on the keys that the interrupted code had open. */
-static long write_frame(u64 sp, const struct sigframe *frame, const void *image)
+static long write_frame(u64 sp, const struct sigframe *frame, void *image)
 {
 	struct fpu_task *fpu = &current->fpu;
 	u32 keys = fpu_frame_open_keys(fpu);
 	u64 fpstate = frame->mcontext.fpstate;
 
-	if ((image && copy_to_user(fpstate, image, fpu_frame_size())) || copy_to_user(sp, frame, sizeof(*frame))) {
+	if ((image && fpu_frame_write(fpstate, image)) || copy_to_user(sp, frame, sizeof(*frame))) {
 		fpu_frame_close_keys(fpu, keys);
 		return -EFAULT;
 	}
