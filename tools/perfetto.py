@@ -52,8 +52,8 @@ def name_event(kind, pid, tid, name):
 def arrow(number, saved, record):
     """From the CPU that saved a context to the one that loads it."""
     for phase, r in (("s", saved), ("f", record)):
-        yield {"ph": phase, "pid": CPUS, "tid": r["cpu"], "ts": microseconds(r["t"]), "id": number, "cat": "migration",
-               "name": "values move to another CPU", **({"bp": "e"} if phase == "f" else {})}
+        yield {"ph": phase, "pid": CPUS, "tid": r["cpu"], "ts": microseconds(r["t"]), "id": number,
+               "cat": "migration", "name": "values move to another CPU", **({"bp": "e"} if phase == "f" else {})}
 
 
 def instant(record):
@@ -106,8 +106,8 @@ def chrome_json(path, trace, table):
             name_event("process_name", CONTEXTS, 0, "where the values are"),
             *(name_event("thread_name", CPUS, cpu, f"CPU {cpu}") for cpu in range(trace.header["cpus"])),
             *sorted(events(trace), key=lambda event: event.get("ts", 0))]
-    yield json.dumps({"displayTimeUnit": "ns", "otherData": {key: trace.header[key] for key in ("policy", "mechanism")},
-                      "traceEvents": made}, separators=(",", ":")) + "\n"
+    other = {key: trace.header[key] for key in ("policy", "mechanism")}
+    yield json.dumps({"displayTimeUnit": "ns", "otherData": other, "traceEvents": made}, separators=(",", ":")) + "\n"
 
 
 if __name__ == "__main__":

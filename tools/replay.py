@@ -53,7 +53,7 @@ class Replay:
         return self.contexts[owner].title if owner in self.contexts else f"context {owner}"
 
     def steps(self):
-        """For each record: (record, the contexts that have changed state with it, True if its CPU has another owner)."""
+        """For each record: (record, the contexts that have changed state with it, True if its CPU has a new owner)."""
         for record in self.trace.records:
             moved = record["kind"] != "snapshot-context" and self.owners[record["cpu"]] != record["owner"]
             changed = self.displace(record) if moved else []

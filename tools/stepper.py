@@ -10,6 +10,7 @@ import array
 import base64
 import json
 import os
+import re
 import sys
 from textwrap import dedent
 
@@ -126,12 +127,10 @@ def page(path, trace, table):
         raise HostError(f"{path}: a number in the trace is out of range", USAGE) from error
     meta = json.dumps(describe(path, trace, table, lists, made)).replace("<", "\\u003c")
     data = b"".join(column.tobytes() for column in made.values())
-    text = template("page.html")
-    for name, value in (("style", template("style.css")), ("diagram", diagram(table, style="")), ("meta", meta),
-                        ("columns", base64.b64encode(data).decode("ascii")),
-                        ("script", "\n".join(template(name) for name in SCRIPTS))):
-        text = text.replace("{{" + name + "}}", value, 1)
-    yield text
+    values = {"style": template("style.css"), "diagram": diagram(table, style=""), "meta": meta,
+              "columns": base64.b64encode(data).decode("ascii"),
+              "script": "\n".join(template(name) for name in SCRIPTS)}
+    yield re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template("page.html"))
 
 
 if __name__ == "__main__":

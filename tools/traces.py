@@ -125,7 +125,8 @@ def write(path, pieces):
 def convert(program, suffix, make):
     """A whole program, PROGRAM TRACE [-o FILE]: gives the exit status. make(path, trace, table) yields pieces of text
     for the file; its docstring says what that is."""
-    parser = argparse.ArgumentParser(prog=program, description=f"Of a trace that ./run-qemu.sh --trace wrote: {make.__doc__}")
+    parser = argparse.ArgumentParser(
+        prog=program, description=f"Of a trace that ./run-qemu.sh --trace wrote: {make.__doc__}")
     parser.add_argument("trace", metavar="TRACE")
     parser.add_argument("-o", metavar="FILE", help=f"the file to write (TRACE{suffix})")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes a value change dump of a trace, for GTKWave and other viewers of waves: vcd.py TRACE.
 
-A scope for each CPU: who owns its registers, and the last event. A scope for each context: where its values are valid,
-and what the kernel wrote down about it. The dump's time is in nanoseconds; records that fall into the same one, or come
-from a clock that is behind, are put one apart, so that each can be seen.
+A scope for each CPU: who owns its registers, and the last event. A scope for each context: where its values are
+valid, and what the kernel wrote down about it. The dump's time is in nanoseconds; records that fall into the same one,
+or come from a clock that is behind, are put one apart, so that each can be seen.
 """
 
 import re

@@ -36,7 +36,7 @@ intcrash none
 crash null
 exit
 """
-SHOWN = b"mandelbrot -q | cat\ntrue\nsleep 0.05\nintcrash none\ncrypt\nexit\n"
+SHOWN = os.path.join(ROOT, "tools", "stepper", "example.sh")
 SHARED = threading.Lock()
 SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
 SWITCHING_PROGRAM = os.path.join(BUILD, "user", "bin", "tour")
@@ -170,7 +170,8 @@ def many_switches(policy):
 @functools.lru_cache(maxsize=None)
 def shared_trace():
     """The file of one run on two processors, for all tests of what shows a trace."""
-    return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=SHOWN)[0]
+    with open(SHOWN, "rb") as file:
+        return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=file.read())[0]
 
 
 def one_trace():

@@ -1,6 +1,6 @@
 /*
- * Which records one steps through: those of one task, or all. Snapshots repeat what is known and are left out. And the
- * ways to find a record among them: by its place, by an event, by a text. Nothing here touches the page.
+ * Which records one steps through: those of one task, or all. Snapshots repeat what is known and are left out. And
+ * the ways to find a record among them: by its place, by an event, by a text. Nothing here touches the page.
  */
 let shown = chosen(-1);
 
@@ -51,8 +51,8 @@ function searchText(i) {
 	const site = meta.sites[col.site[i]];
 	return [eventName(i) || `owner ${ownerText(col.owner[i], i)}`, taskText(i), `cpu ${col.cpu[i]}`,
 		col.slot[i] >= 0 ? `context ${meta.contexts[col.slot[i]]}` : "",
-		col.kind[i] === TRANSITION ? `${meta.states[col.from[i]]} ${meta.states[col.to[i]]}` : "", movedText(i),
-		site ? `${site.file}:${site.line} ${site.function}` : ""].join(" ").toLowerCase();
+		col.kind[i] === TRANSITION ? `${meta.states[col.from[i]]} ${meta.states[col.to[i]]}` : "",
+		movedText(i), site ? `${site.file}:${site.line} ${site.function}` : ""].join(" ").toLowerCase();
 }
 
 /* Places in shown whose record has all words of the text. */

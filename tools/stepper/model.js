@@ -60,7 +60,7 @@ function lastOf(lists, k, moment) {
 
 const ofContext = makeLists(contexts, i => col.slot[i]);
 
-/* Records at which a CPU's owner became another one. A context's snapshot is written by some CPU, and adds nothing. */
+/* Records at which a CPU's owner became another one. A context's snapshot is written by any CPU, and adds nothing. */
 const changes = (() => {
 	const before = new Int32Array(cpus).fill(-9), changed = new Uint8Array(count);
 	for (let i = 0; i < count; i++) {
