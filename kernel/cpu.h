@@ -18,6 +18,8 @@
 #define USER_CS 0x33
 #define TSS_SELECTOR 0x40
 
+#define CANONICAL_END (1ul << 47) /* of user space */
+
 /* Stacks of the TSS for exceptions that may come at any instruction; numbers as in an IDT gate. */
 #define IST_NMI 1
 #define IST_DOUBLE_FAULT 2
@@ -162,6 +164,8 @@ static inline void preempt_enable_no_resched(void)
 #define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 #define TASK_SIGNAL BIT(10)	  /* may have a signal to take (sched/signal.h) */
+#define TASK_TRACED BIT(11)	  /* its tracer wants to know of system calls, or steps it (sched/stop.h) */
+#define TASK_UPDATE BIT(12)	  /* values of FPU components wait for it (kernel/update.h) */
 
 static inline bool need_resched(void)
 {

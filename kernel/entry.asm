@@ -9,6 +9,7 @@
 	section .text
 
 	extern trap, exit_to_user_work, fpu_exit_to_user, syscall_table, own_syscall_table, sys_missing_beyond
+	extern ptrace_syscall_entry, syscall_exit_work
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -96,14 +97,17 @@ syscall_entry:
 	push rdi
 	PUSH_REGS
 	sti
-	cmp rax, LINUX_CALLS
+	mov rcx, [gs:CPU_CURRENT]
+	test byte [rcx + TASK_FLAGS + 1], TASK_TRACED >> 8
+	jnz .traced
+.make:	cmp rax, LINUX_CALLS
 	jae .own_call
 	mov rcx, r10			; C passes the fourth argument in RCX
 	call [syscall_table + rax * 8]
 	SYSCALL_RETURN
 
 	; Mostly the one thing to do is to load the task's registers (fpu/switch.c): straight there. The frame may
-	; have been rewritten (exec, fork, later ptrace and signals): then IRET.
+	; have been rewritten (exec, fork, ptrace, signals): then IRET.
 .work:	cmp dword [rcx + TASK_FLAGS], TASK_NEED_FPU_LOAD
 	jne .more
 	mov rdi, rcx
@@ -112,7 +116,7 @@ syscall_entry:
 	jz .more
 	SYSRET_SHORT
 .more:	mov rdi, rsp
-	call exit_to_user_work
+	call syscall_exit_work
 	test al, al
 	jnz restore_user
 	SYSRET_SHORT
@@ -126,6 +130,40 @@ syscall_entry:
 .missing:
 	call sys_missing_beyond
 	SYSCALL_RETURN
+
+	; A tracer may look first, and change number, arguments and result.
+.traced:
+	mov rdi, rsp
+	call ptrace_syscall_entry
+	mov rdi, [rsp + REGS_RDI]
+	mov rsi, [rsp + REGS_RSI]
+	mov rdx, [rsp + REGS_RDX]
+	mov r10, [rsp + REGS_R10]
+	mov r8, [rsp + REGS_R8]
+	mov r9, [rsp + REGS_R9]
+	cmp rax, -1
+	jne .make
+	mov rax, [rsp + REGS_RAX]
+	SYSCALL_RETURN
+
+; SYSCALL in 32-bit code, which rt_sigreturn may lead to, comes here on AMD's CPUs. On Intel's it is an invalid opcode;
+; so it is on all: RCX is behind the instruction.
+	global syscall_entry32
+syscall_entry32:
+	swapgs
+	mov [gs:CPU_USER_RSP], rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	push USER_SS
+	push qword [gs:CPU_USER_RSP]
+	push r11
+	push USER_CS32
+	sub rcx, 2
+	push rcx
+	push -1
+	push rdi
+	swapgs				; as `interrupt` expects it
+	mov edi, EXC_UNDEFINED
+	jmp interrupt
 
 ; ---------------------------------------------------------------------------------------------------
 ; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every

@@ -7,6 +7,7 @@
 #include "kernel/exception.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
+#include "kernel/ptrace.h"
 #include "kernel/traps.h"
 #include "sched/signal.h"
 #include "sched/task.h"
@@ -58,9 +59,11 @@ static void send_fault(u64 vector, const struct regs *regs)
 	     regs->orig_rax, regs->rip, regs->rsp);
 }
 
-void user_exception(u64 vector, const struct regs *regs)
+void user_exception(u64 vector, struct regs *regs)
 {
 	if (vector == EXC_NO_FPU && fpu_device_not_available(&current->fpu))
+		return;
+	if (vector == EXC_DEBUG && ptrace_stray_step(regs))
 		return;
 	irq_enable();
 	send_fault(vector, regs);

@@ -116,6 +116,13 @@ long mm_unmap(struct mm *mm, u64 start, u64 end);
  */
 long mm_fault(struct mm *mm, u64 address, u64 error);
 
+/*
+ * Copies n bytes between the kernel and an address space that may be another task's, as a debugger does: whatever the
+ * rights of the areas and the protection keys say, but that a write to a private page makes it the address space's own,
+ * and one to a shared page that must not be written fails. Returns how many bytes were copied. May sleep.
+ */
+size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write);
+
 /* With mm->lock: new areas and page-table entries (vma.c, for the system calls). */
 struct vma *vma_create(u64 start, u64 end, u8 prot);
 void vma_insert(struct mm *mm, struct vma *vma);

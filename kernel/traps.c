@@ -17,6 +17,7 @@
 #include "kernel/traps.h"
 #include "kernel/tty.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exit.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
@@ -152,6 +153,34 @@ void trap(u64 vector, struct regs *regs)
 		schedule_preempted();
 }
 
+/* To the kernel's half it may go: the program faults there. */
+static bool canonical(u64 rip)
+{
+	return rip < CANONICAL_END || rip >= -CANONICAL_END;
+}
+
+/* What a tracer or a handler's address has made of a frame. IRET would refuse others. */
+static bool frame_loadable(const struct regs *regs)
+{
+	if (regs->ss != USER_SS)
+		return false;
+	return regs->cs == USER_CS ? canonical(regs->rip) : regs->cs == USER_CS32 && regs->rip < 1ul << 32;
+}
+
+/* The program gets the signal that IRET's fault would be. */
+static void refuse_frame(const struct regs *regs)
+{
+	const struct siginfo info = { .signo = SIGSEGV, .code = SI_KERNEL };
+
+	current->signals.trap.vector = EXC_PROTECTION;
+	current->signals.trap.error = 0;
+	irq_enable();
+	if (signal_fault(&info))
+		klog("kill: %s[%d]: a return to cs %lx, ss %lx, rip %lx", current->name, current->tid, regs->cs, regs->ss,
+		     regs->rip);
+	irq_disable();
+}
+
 bool exit_to_user_work(struct regs *regs)
 {
 	struct task *task = current;
@@ -165,13 +194,19 @@ bool exit_to_user_work(struct regs *regs)
 		if (flags & TASK_FRAME_CHANGED) {
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
+			if (unlikely(!frame_loadable(regs))) {
+				refuse_frame(regs);
+				continue;
+			}
 		}
-		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED)) {
+		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED | TASK_UPDATE)) {
 			irq_enable();
 			if (flags & TASK_KILLED)
 				task_exit_killed();
 			if (flags & TASK_RESCHED)
 				schedule();
+			if (flags & TASK_UPDATE)
+				updates_take();
 			if (flags & TASK_SIGNAL)
 				signal_deliver(regs);
 			irq_disable();

@@ -25,6 +25,7 @@ enum exception {
 #define PF_RESERVED BIT(3)
 #define PF_FETCH BIT(4)
 #define PF_PKEY BIT(5)
+#define PF_FORCE BIT(31) /* no CPU's: a debugger, whom an area's rights don't bind (mm_access) */
 
 /* Loads the IDT; trap_init builds it first. */
 void trap_init(void);

@@ -24,7 +24,6 @@
 /* CF PF AF ZF SF TF DF OF RF AC */
 #define RFLAGS_USER 0x50dd5ul
 #define RFLAGS_HANDLER_CLEARS 0x10500ul /* TF DF RF */
-#define CANONICAL_END (1ul << 47)
 
 struct sigcontext {
 	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
@@ -104,11 +103,12 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 /* Writing to the alternate stack must not depend on the keys that the interrupted code had open. */
 static long write_frame(u64 sp, const struct sigframe *frame, const void *image)
 {
-	u32 keys = fpu_frame_open_keys();
+	struct fpu_task *fpu = &current->fpu;
+	u32 keys = fpu_frame_open_keys(fpu);
 	u64 fpstate = frame->mcontext.fpstate;
 
 	if ((image && copy_to_user(fpstate, image, fpu_frame_size())) || copy_to_user(sp, frame, sizeof(*frame))) {
-		fpu_frame_close_keys(keys);
+		fpu_frame_close_keys(fpu, keys);
 		return -EFAULT;
 	}
 	return 0;
@@ -193,13 +193,13 @@ long sys_rt_sigreturn(void)
 {
 	struct task *task = current;
 	struct regs *regs = task_regs(task);
-	u32 keys = fpu_frame_open_keys();
+	u32 keys = fpu_frame_open_keys(&task->fpu);
 	struct sigframe frame;
 	void *image = NULL;
 
 	regs->orig_rax = ~0ul;
 	if (read_frame(regs->rsp - 8, &frame, &image)) {
-		fpu_frame_close_keys(keys);
+		fpu_frame_close_keys(&task->fpu, keys);
 		fault(regs, "a bad frame", 0);
 		return 0;
 	}

@@ -11,13 +11,15 @@
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "sched/signal.h"
+#include "sched/stop.h"
 #include "sched/wait.h"
 
-enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD };
+enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
 struct mm;
 struct files;
 struct process;
+struct tracee;
 
 struct task {
 	union {
@@ -57,6 +59,11 @@ struct task {
 	};
 	u64 affinity;		   /* CPUs it may run on; with task_lock */
 	struct task_signals signals;
+	struct task_stop stop;	   /* with task_lock */
+	struct tracee *tracee;	   /* what its tracer has noted of it, or NULL; with task_lock */
+	struct list tracees;	   /* of which it is the tracer; with task_lock */
+	int exit_status;	   /* its own, as wait4 would report it */
+	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */
@@ -83,6 +90,9 @@ struct process {
 	struct list children, sibling, threads, all;
 	struct wait_queue child_exit;	/* the parent waits here for its children */
 	struct wait_queue threads_gone; /* exec waits here for the other threads */
+	struct group_stop stop;		/* with task_lock */
+	struct tracee *tracee;		/* of the first thread, until its end has been told; with task_lock */
+	int maker;			/* tid of the thread that forked it */
 	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */

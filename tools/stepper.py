@@ -61,7 +61,7 @@ def rows(trace, table, lists):
         step = r["kind"] == "transition"
         yield {"time": r["t"], "seq": r["seq"], "lost": r["lost"], "task": r.get("task", -1), "cpu": r["cpu"],
                "owner": owner_number(r["owner"], lists["contexts"]),
-               "slot": lists["contexts"](r["context"]) if "context" in r else -1,
+               "slot": lists["contexts"](r["context"]) if "last_cpu" in r else -1,
                "pkru": int(r.get("pkru", "0"), 16), "name": lists["names"](r.get("name", "")),
                "xstate": lists["masks"](r.get("xstate_bv", "0x0")), "saved": lists["masks"](r.get("saved", "0x0")),
                "loaded": lists["masks"](r.get("loaded", "0x0")), "site": lists["sites"](site_of(r)),

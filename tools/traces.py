@@ -26,6 +26,7 @@ KINDS = {
     "owner": {**TRUTH, "task": int, "name": str},
     "snapshot-context": {**TRUTH, **CONTEXT},
     "transition": {**TRUTH, **CONTEXT, **STEP},
+    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "ending": str},
 }
 HEADER = {"policy": str, "mechanism": str, "cpus": int, "features": str, "components": list}
 
