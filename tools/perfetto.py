@@ -14,7 +14,7 @@ from traces import convert
 
 CPUS, CONTEXTS = 1, 2              # the two process numbers
 DETAILS = ("event", "from", "to", "saved", "loaded", "avoided", "file", "line", "function", "context", "need_load",
-           "last_cpu", "xstate_bv", "xcomp_bv", "pkru")
+           "last_cpu", "xstate_bv", "xcomp_bv", "pkru", "component", "found", "ending")
 
 
 def microseconds(nanoseconds):
@@ -86,7 +86,7 @@ def events(trace):
         for context in changed:
             state = None if context.state == "NONE" else context.state
             yield from rows.enter((CONTEXTS, context.number), record["t"], state, {"cpu": context.last_cpu})
-        if record["kind"] not in ("transition", "owner"):
+        if record["kind"] not in ("transition", "owner", "update"):
             continue
         yield instant(record)
         if record["kind"] == "transition":

@@ -32,7 +32,7 @@ def own_tasks(records):
     names = {}
     for foreign in (True, False):
         for r in records:
-            if "context" in r and (r.get("event") in FOREIGN) == foreign:
+            if "context" in r and (r["kind"] == "update" or r.get("event") in FOREIGN) == foreign:
                 names[r["context"]] = (r["task"], r["name"])
     return names
 
@@ -57,7 +57,7 @@ class Replay:
         for record in self.trace.records:
             moved = record["kind"] != "snapshot-context" and self.owners[record["cpu"]] != record["owner"]
             changed = self.displace(record) if moved else []
-            if "context" in record:
+            if "context" in record and record["kind"] != "update":
                 changed += self.change(self.contexts[record["context"]], record)
             yield record, changed, moved
 

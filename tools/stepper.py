@@ -26,7 +26,7 @@ AROUND = 4                         # lines of source before and behind the one t
 NOBODY, KERNEL, INITIAL = -1, -2, -3
 # name: type of its array. What is text in the trace is a number here, into a list of the page's.
 COLUMNS = {"time": "d", "seq": "I", "lost": "I", "owner": "i", "task": "i", "slot": "i", "pkru": "I", "name": "H",
-           "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
+           "note": "H", "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
            "from": "B", "to": "B", "needLoad": "B", "avoided": "B", "move": "B", "formed": "B", "lastCpu": "b"}
 JS_TYPES = {"d": "Float64Array", "I": "Uint32Array", "i": "Int32Array", "H": "Uint16Array", "B": "Uint8Array",
             "b": "Int8Array"}
@@ -54,6 +54,14 @@ def site_of(record):
     return (os.path.normpath(record["file"]), record["line"], record["function"]) if "file" in record else None
 
 
+def note_of(record):
+    """What an update has to say."""
+    if record["kind"] != "update":
+        return ""
+    where = {"registers": "found in registers", "memory": "found in memory", "init": "was initial", None: "not looked at"}
+    return f"{record['component']} {where.get(record['found'], record['found'])}: {record['ending']}"
+
+
 def rows(trace, table, lists):
     """The records as dictionaries of numbers."""
     kinds, events = list(KINDS), list(table.events)
@@ -63,6 +71,7 @@ def rows(trace, table, lists):
                "owner": owner_number(r["owner"], lists["contexts"]),
                "slot": lists["contexts"](r["context"]) if "last_cpu" in r else -1,
                "pkru": int(r.get("pkru", "0"), 16), "name": lists["names"](r.get("name", "")),
+               "note": lists["names"](note_of(r)),
                "xstate": lists["masks"](r.get("xstate_bv", "0x0")), "saved": lists["masks"](r.get("saved", "0x0")),
                "loaded": lists["masks"](r.get("loaded", "0x0")), "site": lists["sites"](site_of(r)),
                "kind": kinds.index(r["kind"]), "event": events.index(r["event"]) if step else 0,

@@ -26,7 +26,8 @@ KINDS = {
     "owner": {**TRUTH, "task": int, "name": str},
     "snapshot-context": {**TRUTH, **CONTEXT},
     "transition": {**TRUTH, **CONTEXT, **STEP},
-    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "ending": str},
+    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "found": (str, type(None)),
+               "ending": str},
 }
 HEADER = {"policy": str, "mechanism": str, "cpus": int, "features": str, "components": list}
 
@@ -49,9 +50,10 @@ def parse(line):
 
 
 def fits(record, keys):
-    """keys: {name: type, or pattern of a text}"""
-    return all(type(record.get(key)) is kind if isinstance(kind, type)
-               else isinstance(record.get(key), str) and kind.fullmatch(record[key]) for key, kind in keys.items())
+    """keys: {name: type, or some, or pattern of a text}"""
+    return all(isinstance(record.get(key), str) and kind.fullmatch(record[key]) if kind is HEX
+               else type(record.get(key)) in (kind if isinstance(kind, tuple) else (kind,))
+               for key, kind in keys.items())
 
 
 def is_owner(value):

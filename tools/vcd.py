@@ -81,7 +81,8 @@ def context_scope(context):
 def cpu_values(replay, record):
     owner = {None: 0, "kernel": KERNEL, "init": INITIAL}.get(record["owner"], record["owner"])
     values = {"owner": owner, "who": replay.owner_title(record["cpu"])}
-    return {**values, "event": record["event"]} if record["kind"] == "transition" else values
+    event = record.get("event") or ("update" if record["kind"] == "update" else None)
+    return {**values, "event": event} if event else values
 
 
 def context_values(context):
@@ -114,7 +115,7 @@ def vcd(path, trace, table):
     for record, changed, _ in replay.steps():
         lines = list(dump.change(cpu_scope(record["cpu"]), cpu_values(replay, record))) \
             if record["kind"] != "snapshot-context" else []
-        own = [replay.contexts[record["context"]]] if "context" in record else []
+        own = [replay.contexts[record["context"]]] if "last_cpu" in record else []
         for context in [*(context for context in changed if context not in own), *own]:
             lines += dump.change(scopes[context.number], context_values(context))
         if lines:

@@ -85,7 +85,7 @@ def perfetto_rules(path):
         expect_equal([event["args"]["owner"] for event in rows[1, cpu]], wanted, f"the owners of CPU {cpu}")
     for context, wanted in states.items():
         expect_equal([event["name"] for event in rows[2, context]], wanted, f"the states of context {context}")
-    steps = [r for r in records if r["kind"] in ("transition", "owner")]
+    steps = [r for r in records if r["kind"] in ("transition", "owner", "update")]
     expect_equal([event["args"]["seq"] for event in events if event["ph"] == "i"],
                  [r["seq"] for r in sorted(steps, key=lambda r: r["t"])], "the instants")
     last = [event for event in events if event["ph"] == "C"][-1]["args"]

@@ -169,10 +169,20 @@ def many_switches(policy):
     check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
 
 
+@functools.lru_cache(maxsize=None)
+def update_run(option):
+    make("build/user/test/update")
+    return traced_run(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+
+
+def flagged_updates():
+    with SHARED:
+        return update_run("flag")
+
+
 def updates(option):
     """Each update of one component, by what became of it and where the value before was."""
-    make("build/user/test/update")
-    records, stats = traced(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+    records, stats = read_run(*(flagged_updates() if option == "flag" else update_run(option)))
     lost = check(records, stats, "deferred")
     shown = [record for record in records if record["kind"] == "update"]
     for field, words in (("ending", {"flag": "flagged", "load": "loaded", "direct": "direct",
@@ -207,6 +217,6 @@ def tests():
     yield "updates", lambda: updates("flag")
     yield "updates, loaded at once", lambda: updates("load")
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
-    yield from pages.tests(one_trace)
+    yield from pages.tests(one_trace, lambda: flagged_updates()[0])
     yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

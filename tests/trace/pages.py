@@ -75,7 +75,7 @@ def moments(records, first):
     for r in records:
         if r["kind"] != "snapshot-context":
             owners[r["cpu"]] = r["owner"]
-        if "context" in r:
+        if "last_cpu" in r:
             state = r["to"] if r["kind"] == "transition" else "CACHED" if r["need_load"] else "ACTIVE"
             contexts[r["context"]] = (state, r["last_cpu"])
         shown = {}
@@ -94,7 +94,7 @@ def compare_record(seen, record, name):
     """One read with the record that must be shown. name: number and name of the context's task."""
     cells = seen["record"]
     expect_equal(cells[:1] + cells[2:3], [str(record["seq"]), str(record["cpu"])], "record and CPU in the list")
-    if record["kind"] == "owner":
+    if record["kind"] != "transition":
         expect_equal([word for word in seen["lit"] if word != "edge-CACHED-INACTIVE"], [], "what is lit")
         return
     pair, event = f"{record['from']}-{record['to']}", record["event"]
@@ -132,7 +132,7 @@ def context_names(records):
     recorded by the parent."""
     own, named = {}, {}
     spoken = [(r, f"{r['task']} {r['name']}", r.get("event") in ("BIRTH", "SWITCH_IN"))
-              for r in records if "context" in r]
+              for r in records if "last_cpu" in r]
     for r, text, foreign in sorted(spoken, key=lambda it: it[2]):
         own.setdefault(r["context"], text)
     for r, text, foreign in spoken:
@@ -146,7 +146,7 @@ def expected(records, first=0):
     """What stepping must show from a record on: (record, owners, contexts, name) without the snapshots."""
     names = context_names(records)
     return [(r, owners, contexts, names.get(r["seq"], "")) for r, owners, contexts in moments(records, first)
-            if r["kind"] in ("transition", "owner")]
+            if r["kind"] in ("transition", "owner", "update")]
 
 
 def reads(keys):
@@ -188,6 +188,21 @@ def finding(page, wanted):
         del seen[:len(wanted_here)]
 
 
+def updates(path):
+    """Records of updates are found, and tell what the trace says."""
+    _, records = read_trace(path)
+    wanted = [r for r in records if r["kind"] == "update"][:FAR]
+    found = browse(make_page(path), [["choose", "#event", "update"], ["key", "Escape"], *reads(["e"] * len(wanted))])
+    for seen, record in zip(found, wanted):
+        expect_equal(seen["record"][0], str(record["seq"]), "the record")
+        expect(seen["why"].startswith(record["component"] + " ") and seen["why"].endswith(f": {record['ending']}."),
+               f"record {record['seq']}: the sentence", seen["why"])
+        expect(str(record["context"]) in seen["contexts"], f"record {record['seq']}: its context is not in sight")
+    for tool in ("perfetto", "vcd"):
+        done = command([sys.executable, os.path.join(ROOT, "tools", tool + ".py"), path])
+        expect(done.returncode == 0 and not done.stderr, f"{tool} refuses updates", done.stderr)
+
+
 def write_trace(header, records):
     """A trace file of these records, numbered anew."""
     path = os.path.join(tempfile.mkdtemp(dir=WORK), "trace")
@@ -220,8 +235,8 @@ def read_trace(path):
     return header, records
 
 
-def tests(small_trace):
-    """small_trace() gives the path of a trace of two processors that lacks nothing."""
+def tests(small_trace, update_trace):
+    """Functions that give the path of a trace: of two processors that lacks nothing, and of updates."""
     def with_page(check):
         def run():
             require("browser")
@@ -231,4 +246,5 @@ def tests(small_trace):
 
     yield "page: stepping", with_page(lambda path, header, records: stepping(make_page(path), expected(records)))
     yield "page: finding", with_page(lambda path, header, records: finding(make_page(path), expected(records)))
+    yield "page: updates", with_page(lambda *_: updates(update_trace()))
     yield f"page: {MANY} records", with_page(lambda path, header, records: many(header, records))

@@ -59,8 +59,7 @@ function choose(tid) {
 
 function jump(step) {
 	const event = byId("event").value;
-	const good = i => event === "owner" ? col.kind[i] === OWNER
-		: event === "avoided" ? col.avoided[i] : eventName(i) === event;
+	const good = i => event === "avoided" ? col.avoided[i] : label(i) === event;
 	const next = seek(at, step, good);
 	if (next >= 0)
 		go(next);
@@ -122,11 +121,12 @@ function fillSelects() {
 	const tasks = allTasks().map(([tid, names]) => new Option(`${tid} ${names}`, tid)), seen = new Set();
 	byId("task").append(new Option("all tasks", -1), ...tasks);
 	for (const i of shown)
-		seen.add(eventName(i) || "owner");
+		seen.add(label(i));
 	const events = meta.events.map(event => event.name).filter(name => seen.has(name));
 	byId("event").append(...events.map(name => new Option(name, name)), new Option("a load avoided", "avoided"));
-	if (seen.has("owner"))
-		byId("event").append(new Option("another owner", "owner"));
+	for (const [name, text] of [["owner", "another owner"], ["update", "one component changed"]])
+		if (seen.has(name))
+			byId("event").append(new Option(text, name));
 }
 
 function fillPage() {

@@ -52,7 +52,10 @@ function ruleOf(i) {
 	return meta.transitions.find(t => t.event === event && t.from === from && t.to === to);
 }
 
-function ownerStory(i) {
+/* A record that is no transition. */
+function asideStory(i) {
+	if (col.kind[i] === UPDATE)
+		return [`Task ${taskText(i)} has changed one component of context ${meta.contexts[col.slot[i]]}`, movedText(i)];
 	const who = `CPU ${col.cpu[i]}'s registers`;
 	if (col.owner[i] === meta.kernel)
 		return [`${who} are the kernel's now`, "a kernel section (kernel_fpu_begin) overwrites them"];
@@ -75,7 +78,7 @@ function displacedStory(i) {
 function showStory(i) {
 	const what = byId("what"), why = byId("why");
 	if (col.kind[i] !== TRANSITION) {
-		const [first, second] = ownerStory(i);
+		const [first, second] = asideStory(i);
 		what.replaceChildren(first);
 		why.replaceChildren(`${second}.`, displacedStory(i));
 		return;
@@ -160,11 +163,10 @@ function contextRow(slot, moment) {
 function recordRow(i, here) {
 	const site = meta.sites[col.site[i]], step = col.kind[i] === TRANSITION;
 	const row = make("div", "record", ...[col.seq[i], time(i), col.cpu[i], taskText(i),
-		step ? eventName(i) : "owner"].map(text => make("span", "", `${text}`)),
+		label(i)].map(text => make("span", "", `${text}`)),
 		step ? stateSpan(col.from[i]) : make("span", ""),
 		step ? stateSpan(col.to[i]) : make("span", ""),
-		make("span", "", (step ? movedText(i) : `registers: ${ownerText(col.owner[i], i)}`) +
-			(col.lost[i] ? ` (${col.lost[i]} lost before)` : "")),
+		make("span", "", movedText(i) + (col.lost[i] ? ` (${col.lost[i]} lost before)` : "")),
 		make("span", "", site ? `${site.file}:${site.line}` : ""));
 	row.dataset.record = i;
 	row.classList.toggle("here", here);
