@@ -348,8 +348,9 @@ static void trace_thread(void *arg)
 static void write_header(void)
 {
 	static char line[LINE_SIZE];
-	int n = format_text(line, sizeof(line), "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\","
-			    "\"cpus\":%u,\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
+	int n = format_text(line, sizeof(line),
+			    "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":%u,"
+			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
 			    fpu_config.native ? "native" : "soft", ncpus, fpu_config.features);
 
 	for (u32 i = 0; i < XF_COUNT; i++)
