@@ -54,7 +54,7 @@ struct fpu_site {
 
 /* One transition, as the context itself remembers it: what a story is told from. */
 struct fpu_step {
-	u8 event, from, to, zero; /* one store */
+	u8 event, from, to, moved; /* one store; moved: the values were saved or loaded */
 	s32 cpu;
 	const struct fpu_site *site;
 };
@@ -65,6 +65,7 @@ struct fpu_context {
 	struct xsave_area *fpstate; /* compacted, sized for every enabled component; NULL: integer-only */
 	s32 last_cpu;		    /* whose registers last held it, or FPU_NO_CPU */
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
+	bool in_frame;		    /* between it and a signal frame: what its task has now will not last */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
 	u32 steps;		    /* transitions so far; history[steps % FPU_HISTORY] is the oldest */
 	u64 id;			    /* never used twice; 0: not born */
@@ -84,12 +85,19 @@ struct fpu_task {
 	struct fpu_context user;
 };
 
+/*
+ * Updates of one component (fpu/update.h). Where the present value was; and how the new one becomes the task's: it
+ * waits in memory for a load, is loaded alone, has an instruction of its own, or waits for the task to come by.
+ */
+enum fpu_found { FPU_FOUND_REGISTERS, FPU_FOUND_MEMORY, FPU_FOUND_INIT, FPU_FOUNDS };
+enum fpu_ending { FPU_ENDED_FLAG, FPU_ENDED_LOAD, FPU_ENDED_DIRECT, FPU_ENDED_QUEUED, FPU_ENDINGS };
+
 struct fpu_counters {
 	u64 saves, loads, loads_avoided, init_loads;
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
-	u64 updates_flagged, updates_loaded; /* of one component: left to the next load; loaded at once */
+	u64 updates_found[FPU_FOUNDS], updates_ended[FPU_ENDINGS]; /* of one component */
 	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
 

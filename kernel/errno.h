@@ -15,6 +15,7 @@
 #define ENOMEM 12
 #define EACCES 13
 #define EFAULT 14
+#define EBUSY 16
 #define EEXIST 17
 #define ENODEV 19
 #define ENOTDIR 20
@@ -31,5 +32,7 @@
 #define ENAMETOOLONG 36
 #define ENOSYS 38
 #define ETIMEDOUT 110
+
+#define ERRNO_MAX 4095 /* results from -ERRNO_MAX to -1 are errors */
 
 #endif

@@ -5,12 +5,20 @@ must chain, and what the trace shows must add up to what --stats says. Nothing h
 kernel comes to a record.
 """
 
+import functools
 import json
 import os
 import re
+import sys
 import tempfile
+import threading
 
+from boot import make
 from framework import BUILD, ROOT, WORK, command, expect, expect_equal
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "trace"))
+import converters
+import pages
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
 TABLE = os.path.join(ROOT, "fpu", "transitions.def")
@@ -29,7 +37,10 @@ intcrash none
 crash null
 exit
 """
+SHOWN = b"mandelbrot -q | cat\ntrue\nsleep 0.05\nintcrash none\ncrypt\nexit\n"
+SHARED = threading.Lock()
 SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
+UPDATING_PROGRAM = os.path.join(BUILD, "user", "test", "update")
 SWITCHING_PROGRAM = os.path.join(BUILD, "user", "bin", "tour")
 
 
@@ -43,17 +54,28 @@ def table():
 
 def traced(program, *options, stdin=b""):
     """Runs the program; gives the records and the counters."""
+    return read_run(*traced_run(program, *options, stdin=stdin))
+
+
+def traced_run(program, *options, stdin=b""):
+    """Runs the program; gives the names of the files of the trace and of the counters."""
     folder = tempfile.mkdtemp(dir=WORK)
     names = [os.path.join(folder, name) for name in ("trace", "stats", "log")]
     words = [SCRIPT, "--timeout", "100", "--trace", names[0], "--stats", names[1], "--log",
              names[2], *options, "--exec", program]
     done = command(words, input=stdin)
     expect(done.returncode in (0, 139), f"status {done.returncode}", done.stdout, done.stderr)
-    with open(names[0], encoding="ascii") as file:
-        records = [json.loads(line) for line in file]
-    with open(names[1], encoding="ascii") as file:
+    return names[:2]
+
+
+def read_run(trace, counters):
+    with open(trace, encoding="ascii") as file:
+        header, *records = [json.loads(line) for line in file]
+    with open(counters, encoding="ascii") as file:
         stats = json.load(file)
     expect(records, "the trace is empty")
+    expect_equal((header["kind"], header["policy"], header["mechanism"], header["cpus"]),
+                 ("trace", stats["policy"], stats["mechanism"], len(stats["cpus"])), "the header")
     return records, stats
 
 
@@ -70,12 +92,20 @@ def check_sequence(records, cpus):
                f"no snapshot between records {first} and {second}")
 
 
+def move(record):
+    """What a transition has to do with the values."""
+    if (record["event"], record["from"]) in SAVES:
+        return "save"
+    return "load" if record["from"] == "INACTIVE" and record["to"] in ("ACTIVE", "CACHED") else "none"
+
+
 def check_transitions(records, policy):
     legal = table()
     for record in records:
         if record["kind"] == "transition":
             step = (record["event"], record["from"], record["to"])
             expect(policy[0] in legal.get(step, ""), f"{step} is not in the table", str(record))
+            expect_equal(record["move"], move(record), f"what {step} moved")
 
 
 def check_chains(records):
@@ -108,8 +138,8 @@ def check_counters(records, stats):
     """The trace's saves, loads and avoided loads against the counters; lost records lose some."""
     steps = [record for record in records if record["kind"] == "transition"]
     shown = {
-        "saves": sum((r["event"], r["from"]) in SAVES for r in steps),
-        "loads": sum(r["from"] == "INACTIVE" and r["to"] in ("ACTIVE", "CACHED") for r in steps),
+        "saves": sum(r["move"] == "save" for r in steps),
+        "loads": sum(r["move"] == "load" for r in steps),
         "loads_avoided": sum(r["avoided"] for r in steps),
     }
     lost = sum(record["lost"] for record in records)
@@ -139,11 +169,43 @@ def many_switches(policy):
     check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
 
 
+def updates(option):
+    """Each update of one component, by what became of it and where the value before was."""
+    make("build/user/test/update")
+    records, stats = traced(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+    lost = check(records, stats, "deferred")
+    shown = [record for record in records if record["kind"] == "update"]
+    for field, words in (("ending", {"flag": "flagged", "load": "loaded", "direct": "direct",
+                                     "queued": "queued"}),
+                         ("found", {"registers": "registers", "memory": "memory", "init": "initial"})):
+        for word, name in words.items():
+            found = sum(record[field] == word for record in shown)
+            counted = sum(cpu[f"updates_{name}"] for cpu in stats["cpus"])
+            expect(found <= counted <= found + lost, f"{name}: {counted} counted, {found} in the trace")
+            expect(counted or word in ("flag", "load"), f"no update was {name}")
+    expect(any(record["ending"] == option for record in shown), f"update={option} was not obeyed")
+
+
+@functools.lru_cache(maxsize=None)
+def shared_trace():
+    """The file of one run on two processors, for all tests of what shows a trace."""
+    return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=SHOWN)[0]
+
+
+def one_trace():
+    with SHARED:
+        return shared_trace()
+
+
 def tests():
     for policy in ("deferred", "eager", "lazy"):
         yield policy, lambda policy=policy: small_run(policy)
         yield f"{policy}, many switches", lambda policy=policy: many_switches(policy)
     for count in ("2", "4"):
         yield f"{count} processors", lambda count=count: small_run("deferred", "--smp", count)
+    yield "updates", lambda: updates("flag")
+    yield "updates, loaded at once", lambda: updates("load")
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
+    yield from pages.tests(one_trace)
+    yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

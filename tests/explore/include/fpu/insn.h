@@ -9,6 +9,7 @@
 
 #define MSR_IA32_U_CET 0x6a0
 #define MSR_IA32_PL3_SSP 0x6a7
+#define MSR_IA32_PASID 0xd93
 
 void xsaves64(void *area, u64 rfbm);
 int xrstors64(const void *area, u64 rfbm);
@@ -20,5 +21,6 @@ void fninit(void);
 void clts(void);
 void stts(void);
 u64 read_fpu_msr(u32 msr);
+void write_fpu_msr(u32 msr, u64 value);
 
 #endif
