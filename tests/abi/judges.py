@@ -27,7 +27,7 @@ HEADER, DRIVER = os.path.join(HERE, "selftests.h"), os.path.join(HERE, "driver.c
 FLAGS = ("-static", "-no-pie", "-std=gnu99", "-O2", "-pthread", "-w", "-D_GNU_SOURCE=", "-mxsave", "-include", HEADER)
 HOST_HEADERS = ("/usr/include", "/usr/include/x86_64-linux-gnu")
 COMPILERS = {"musl": ("musl-gcc", tuple(f"-idirafter{path}" for path in HOST_HEADERS)), "glibc": ("gcc", ())}
-SECONDS = 100
+SECONDS = 300
 HOST_SECONDS = 30
 GUEST_FOLDER = "/selftests"
 WITHOUT_SMAP = QEMU_CPU + ",-smap"     # QEMU reads a far return's stack with supervisor rights, which SMAP refuses
