@@ -28,8 +28,11 @@ static long write_entry(int mode, struct descriptor d)
 
 static long set_segment(uint32_t entry, uint32_t contents, uint32_t base, int wide)
 {
-	return write_entry(WRITE, (struct descriptor){ .entry = entry, .base = base, .limit = 0xfffff, .seg_32bit = wide,
-						       .contents = contents, .limit_in_pages = 1 });
+	struct descriptor d = { .entry = entry, .base = base, .limit = 0xfffff, .limit_in_pages = 1 };
+
+	d.seg_32bit = wide != 0;
+	d.contents = contents & 3;
+	return write_entry(WRITE, d);
 }
 
 static long clear_entry(uint32_t entry)
@@ -53,6 +56,7 @@ static uint32_t read_fs(uint32_t selector)
 
 static void test_arguments(void)
 {
+	const struct descriptor conforming = { .limit = 1, .contents = 3, .not_present = 1 };
 	uint64_t table[20], zeroes[20] = { 0 };
 
 	memset(table, 0xff, sizeof(table));
@@ -62,7 +66,7 @@ static void test_arguments(void)
 	EXPECT_EQ((int)syscall3(SYS_modify_ldt, WRITE, 8, 16), -EFAULT);
 	EXPECT_EQ(set_segment(8192, DATA, 0, 1), -EINVAL);
 	EXPECT_EQ(set_segment(0, 3, 0, 1), -EINVAL);
-	EXPECT_EQ(write_entry(WRITE_OLD, (struct descriptor){ .limit = 1, .contents = 3, .not_present = 1 }), -EINVAL);
+	EXPECT_EQ(write_entry(WRITE_OLD, conforming), -EINVAL);
 	EXPECT_EQ(syscall3(SYS_modify_ldt, READ_DEFAULT, table, sizeof(table)), 128);
 	EXPECT_EQ(memcmp(table, zeroes, 128), 0);
 	EXPECT_EQ(set_segment(3, DATA, 0x12345678, 1), 0);
@@ -210,16 +214,18 @@ static void test_refused(void)
 		{ "behind the LDT", SELECTOR(99), SS_FLAT, SIGSEGV },
 		{ "code that is not present", SELECTOR(5), SS_FLAT, SIGBUS },
 	};
+	struct descriptor absent = { .entry = 5, .limit = 0xfffff, .seg_32bit = 1, .not_present = 1 };
 	char *page = low_page();
 
 	page[0] = (char)0xcc;
-	EXPECT_EQ(write_entry(WRITE, (struct descriptor){ .entry = 5, .limit = 0xfffff, .seg_32bit = 1, .contents = CODE,
-							  .limit_in_pages = 1, .not_present = 1 }), 0);
+	absent.contents = CODE;
+	EXPECT_EQ(write_entry(WRITE, absent), 0);
 	EXPECT_EQ(set_segment(9, DATA, 0, 1), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++) {
 		go(frames[i].cs, frames[i].ss, (uint64_t)page, (uint64_t)page + PAGE_SIZE);
 		if (last_signal != frames[i].signal || trap_rip != (uint64_t)page || last_info.code != 0x80)
-			FAIL("%s: signal %d, code %d, rip %lx", frames[i].what, last_signal, last_info.code, trap_rip);
+			FAIL("%s: signal %d, code %d, rip %lx", frames[i].what, last_signal, last_info.code,
+			     trap_rip);
 	}
 	go(0x33, SS_FLAT, (uint64_t)page, (uint64_t)page + PAGE_SIZE);
 	EXPECT_EQ(last_signal, SIGTRAP);
@@ -256,7 +262,8 @@ static void test_32_bit(void)
 /* Returns to a stack segment of 16 bits, from handler and from the timer's interrupt. */
 static void test_16_bit_stack(void)
 {
-	static const char spin[] = "\xb9\x00\x00\x80\x00\x49\x75\xfd\x89\xe0\xcc"; /* mov $..,%ecx; 1: dec; jnz; mov %esp,%eax; int3 */
+	/* mov $0x800000, %ecx; 1: dec %ecx; jnz 1b; mov %esp, %eax; int3 */
+	static const char spin[] = "\xb9\x00\x00\x80\x00\x49\x75\xfd\x89\xe0\xcc";
 	char *page = low_page();
 	uint64_t sp = (uint64_t)page + 0x800;
 
