@@ -81,6 +81,7 @@ void log_take_over(void)
 {
 	if (last_speaker == this_cpu->id)
 		return;
+	vga_give_back();
 	line_cut = true;
 	for (u32 i = 0; i < PATIENCE && line_cut; i++) {
 		line_cut = !try_set_bit0(&lock.locked);

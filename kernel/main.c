@@ -19,6 +19,7 @@
 #include "kernel/mm.h"
 #include "kernel/packets.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
@@ -184,6 +185,7 @@ void kmain(u32 magic, u32 info)
 	smp_init();
 	tty_init();
 	trace_init();
+	screen_init();
 	packets_init();
 	if (!kthread_create("init", run_programs, NULL))
 		panic("no memory for the first task");

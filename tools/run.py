@@ -116,7 +116,7 @@ def parse(arguments):
            help="QEMU counts instructions: the time stamp counter adds one for each")
     option("--gdb", action="store_true",
            help="QEMU stops before the first instruction and waits for GDB")
-    option("--display", default="none", metavar="none|gtk|...", help="QEMU's window (none)")
+    option("--display", default="none", metavar="none|gtk|...", help="QEMU's window: who owns the registers, live (none)")
     option("--log", metavar="FILE", help="write the kernel log there")
     option("--timeout", type=seconds, default=0, metavar="SECONDS",
            help="give up then, with status 124")
@@ -187,6 +187,7 @@ def prepare(options):
     words = [f"{name}={getattr(options, name)}" for name in KERNEL_CHOICES
              if getattr(options, name)]
     words += [name for name in ("trace", "stats") if getattr(options, name)]
+    words += ["view"] if options.display != "none" else []
     words.append(options.cmdline)
     if options.program:
         argv = program_file(options, files)
