@@ -4,6 +4,7 @@
  */
 #include "kernel/format.h"
 #include "kernel/log.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/spinlock.h"
 #include "kernel/time.h"
@@ -81,11 +82,11 @@ void log_take_over(void)
 {
 	if (last_speaker == this_cpu->id)
 		return;
-	vga_give_back();
 	line_cut = true;
 	for (u32 i = 0; i < PATIENCE && line_cut; i++) {
 		line_cut = !try_set_bit0(&lock.locked);
 		cpu_relax();
 	}
 	last_speaker = this_cpu->id;
+	screen_give_back();
 }

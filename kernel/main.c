@@ -139,6 +139,7 @@ static void run_programs(void *arg)
 				result = shell_status(status);
 	}
 	trace_finish();
+	screen_give_back();
 	power_off(result);
 }
 

@@ -1,5 +1,6 @@
 /*
- * The live screen: collects the facts for view.c at transitions and shows the picture on VGA. Held by a key, the
+ * The live screen: collects the facts for view.c at transitions and shows the picture on VGA, with view=console in the
+ * upper rows of the terminal at COM1, too. Held by a key, the
  * machine stops after each transition until the next key: the CPU where it happened waits here, and holds the others
  * where they are, by NMI. Keys come from the keyboard's controller and, while held, from COM1; both are asked, for
  * interrupts are off. Nothing here changes what it shows. What another CPU is in the middle of is not judged.
@@ -8,9 +9,11 @@
 #include "fpu/policy.h"
 #include "fpu/setup.h"
 #include "fpu/trace.h"
+#include "kernel/ansi.h"
 #include "kernel/bootinfo.h"
 #include "kernel/format.h"
 #include "kernel/insn.h"
+#include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/screen.h"
 #include "kernel/serial.h"
@@ -30,13 +33,16 @@
 #define SCAN_SPACE 0x39
 #define CTRL_T 0x14
 
+#define REDRAW_TICKS 20 /* not held: so often */
+
 bool screen_on;
+static bool on_console;
 static volatile bool held;
 static volatile u8 typed; /* what another CPU's interrupt took from COM1 before that CPU was held */
 static struct spinlock lock;
 static struct view view;
 static const struct fpu_context *shown[VIEW_CONTEXTS]; /* whose facts are where; compared only */
-static bool stale; /* there were transitions since the last picture: not held, one for each tick is enough */
+static bool stale; /* there were transitions since the last picture */
 
 static s32 place_of(const void *owner)
 {
@@ -129,11 +135,15 @@ static char key(void)
 
 static void draw(void)
 {
-	static u16 picture[VIEW_ROWS][VIEW_COLUMNS];
+	static u16 picture[VIEW_ROWS][VIEW_COLUMNS], on_terminal[VIEW_ROWS][VIEW_COLUMNS];
+	static char out[1024];
+	size_t n;
 
 	view.waits = held;
 	view_draw(&view, picture);
 	vga_show(picture[0]);
+	while (on_console && (n = ansi_changes(on_terminal[0], picture[0], VIEW_ROWS * VIEW_COLUMNS, out, sizeof(out))))
+		console_write(out, n);
 	stale = false;
 }
 
@@ -168,7 +178,7 @@ void screen_tick(void)
 		return;
 	if (key() == 'p')
 		held = true;
-	if (stale && collect(NULL, NULL, NULL))
+	if (stale && !(this_cpu->ticks % REDRAW_TICKS) && collect(NULL, NULL, NULL))
 		draw();
 	spin_release(&lock);
 }
@@ -191,5 +201,19 @@ void screen_init(void)
 	view.features = fpu_config.features;
 	vga_take();
 	held = boot_option_is("view", "held");
+	on_console = boot_option_is("view", "console");
+	if (on_console)
+		console_write(ANSI_TAKE, sizeof(ANSI_TAKE) - 1);
 	screen_on = fpu_tracing = true;
+}
+
+/* What still writes to the terminal then has no lock. */
+void screen_give_back(void)
+{
+	if (!screen_on)
+		return;
+	screen_on = false;
+	vga_give_back();
+	if (on_console)
+		serial_write(COM1, ANSI_GIVE_BACK, sizeof(ANSI_GIVE_BACK) - 1);
 }

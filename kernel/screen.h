@@ -1,11 +1,14 @@
-/* The live screen: on the command line `view`; see screen.c and view.h. */
+/* The live screen: on the command line view, view=console or view=held; see screen.c and view.h. */
 #ifndef KERNEL_SCREEN_H
 #define KERNEL_SCREEN_H
 
 #include "fpu/context.h"
 
-/* After the scheduler is up. Takes the VGA screen if `view` says so. */
+/* After the scheduler is up. Takes the VGA screen, and with view=console the terminal's upper rows. */
 void screen_init(void);
+
+/* Both are for text again: before the last words. Any context. */
+void screen_give_back(void);
 
 /* A context has changed state: the picture changes, and the machine is held if a key has said so. Interrupts off. */
 extern bool screen_on;
