@@ -37,7 +37,8 @@
 
 bool screen_on;
 static bool on_console;
-static volatile bool held;
+static volatile bool held;    /* stop at the next transition */
+static volatile bool waiting; /* for a key, after one */
 static volatile u8 typed; /* what another CPU's interrupt took from COM1 before that CPU was held */
 static struct spinlock lock;
 static struct view view;
@@ -120,15 +121,16 @@ static void note_step(const struct fpu_step *step)
 /* A key that means something here, or 0. */
 static char key(void)
 {
-	u8 status = inb(KEYBOARD_STATUS), byte = typed;
+	u8 status = inb(KEYBOARD_STATUS), scan, byte;
 
 	if (status != 0xff && status & STATUS_FULL) {
-		byte = inb(KEYBOARD_DATA);
+		scan = inb(KEYBOARD_DATA);
 		if (!(status & STATUS_MOUSE))
-			return byte == SCAN_P ? 'p' : byte == SCAN_C ? 'c' : byte == SCAN_SPACE ? ' ' : 0;
+			return scan == SCAN_P ? 'p' : scan == SCAN_C ? 'c' : scan == SCAN_SPACE ? ' ' : 0;
 	}
+	byte = typed;
 	typed = 0;
-	if (held && (byte || serial_read(COM1, &byte)))
+	if (waiting && (byte || serial_read(COM1, &byte)))
 		return byte == CTRL_T ? 'c' : byte == '\r' ? ' ' : (char)byte;
 	return 0;
 }
@@ -151,10 +153,12 @@ static void wait_for_key(void)
 {
 	char c;
 
+	waiting = true;
 	smp_hold_others(true);
 	while ((c = key()) != ' ' && c != 'c')
 		cpu_relax();
 	held = c != 'c';
+	waiting = false;
 	smp_hold_others(false);
 }
 
@@ -185,9 +189,9 @@ void screen_tick(void)
 
 bool screen_key(u8 byte)
 {
-	if (!screen_on || (!held && byte != CTRL_T))
+	if (!screen_on || (!waiting && byte != CTRL_T))
 		return false;
-	if (held)
+	if (waiting)
 		typed = byte;
 	held = true;
 	return true;
