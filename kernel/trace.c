@@ -17,6 +17,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/time.h"
 #include "kernel/trace.h"
@@ -224,6 +225,8 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 
 	if (ring_size)
 		record_transition(cpu, context, step, moved);
+	if (screen_on)
+		screen_transition(cpu, context, step);
 	if (debugger_events & BIT(step->event))
 		debugger_stop(context, step, moved);
 	irq_restore(flags);

@@ -102,8 +102,8 @@ static void kernel_exception(u64 vector, struct regs *regs)
 	u64 fixup = extable_fixup(regs->rip);
 
 	if (vector == EXC_NMI) {
-		smp_nmi();
-		klog("NMI at %lx, ignored", regs->rip);
+		if (!smp_nmi())
+			klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
 	if (vector == EXC_DEBUG && is_syscall_entry(regs->rip))
