@@ -1,7 +1,7 @@
 /*
  * Timers that send signals: ITIMER_REAL with alarm, and those of timer_create. They belong to the process; fork
- * inherits none, exec keeps ITIMER_REAL alone. Precision is the tick's. A timer that expires while its last signal has
- * not been taken yet sends no second one but counts. Clocks of CPU time are not here: EINVAL.
+ * inherits none, exec keeps ITIMER_REAL alone. Precision is the tick's. A timer that expires while its last signal
+ * has not been taken yet sends no second one but counts. Clocks of CPU time are not here: EINVAL.
  */
 #include "kernel/errno.h"
 #include "kernel/itimer.h"
@@ -146,7 +146,8 @@ static long set_real(const struct itimerspec *new, struct itimerspec *old)
 	struct itimer *it = &timers->real;
 
 	mutex_lock(&timers->lock);
-	*old = (struct itimerspec){ parts(it->interval, NSEC_PER_USEC), parts(remaining(it, NSEC_PER_USEC), NSEC_PER_USEC) };
+	old->interval = parts(it->interval, NSEC_PER_USEC);
+	old->value = parts(remaining(it, NSEC_PER_USEC), NSEC_PER_USEC);
 	if (new)
 		arm(it, timespec_ns(&new->value), timespec_ns(&new->interval));
 	mutex_unlock(&timers->lock);
