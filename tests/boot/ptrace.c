@@ -5,9 +5,10 @@
  * breakpoint that others see; what nobody gives back.
  */
 #include "ptrace.h"
+#include "signals.h"
 #include "threads.h"
 
-enum { SYS_rt_sigprocmask = 14, SYS_vfork_number = 58, PTRACE_O_EXITKILL = 1 << 20 };
+enum { PTRACE_O_EXITKILL = 1 << 20 };
 
 /* What tracer, tracee and others tell each other. */
 static volatile int *shared;
@@ -81,6 +82,41 @@ static void steps(void)
 	EXPECT_EQ(regs.rbx, 3);
 	EXPECT_EQ(regs.r12, tracee);
 	EXPECT_EQ(go(PTRACE_CONT, 0), 3 << 8);	/* nothing steps any more */
+}
+
+static void count_one(int signal)
+{
+	(void)signal;
+	shared[2]++;
+}
+
+static void raise_one(void)
+{
+	set_handler(SIGUSR1, (void *)count_one, 0, 0);
+	kill((int)getpid(), SIGUSR1);
+	exit(shared[2]);
+}
+
+/* Into a handler, whose first instruction has not run; its frame has no TF, so that its end does not step. */
+static void step_into_handler(void)
+{
+	struct user_regs regs;
+
+	shared[2] = 0;
+	start_tracee(raise_one);
+	EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGUSR1));
+	EXPECT_EQ(go(PTRACE_SINGLESTEP, 0), STOPPED(SIGTRAP));	/* TF is set, the signal forgotten */
+	EXPECT_EQ(ptrace(PTRACE_CONT, NULL, 0), 0);
+	EXPECT_EQ(next_stop(), 0);
+	start_tracee(raise_one);
+	EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGUSR1));
+	EXPECT_EQ(go(PTRACE_SINGLESTEP, SIGUSR1), STOPPED(SIGTRAP));
+	regs = get_regs();
+	EXPECT_EQ(regs.rip, (uint64_t)count_one);
+	EXPECT_EQ(regs.rdi, SIGUSR1);
+	EXPECT_EQ(shared[2], 0);
+	EXPECT_EQ(go(PTRACE_SINGLESTEP, 0), STOPPED(SIGTRAP));
+	EXPECT_EQ(go(PTRACE_CONT, 0), 1 << 8);
 }
 
 /* Each step of a program that does much: it makes no difference to it. */
@@ -241,14 +277,21 @@ static void write_to_it(void)
 	*(volatile char *)shown = 1;
 }
 
+/* A page that nobody has touched, one that both have, and one that only the tracee has since the first write. */
 static void poke_gives_no_right(void)
 {
-	shown = (char *)mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	start_tracee(write_to_it);
-	EXPECT_EQ(ptrace(PTRACE_POKEDATA, shown, 99), 0);
-	EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGSEGV));
-	kill_tracee();
-	munmap(shown, PAGE_SIZE);
+	for (int i = 0; i < 3; i++) {
+		shown = (char *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (i)
+			*(volatile char *)shown = 7;
+		mprotect(shown, PAGE_SIZE, PROT_READ);
+		start_tracee(write_to_it);
+		for (int n = 0; n < i; n++)
+			EXPECT_EQ(ptrace(PTRACE_POKEDATA, shown, 99), 0);
+		EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGSEGV));
+		kill_tracee();
+		munmap(shown, PAGE_SIZE);
+	}
 }
 
 /* --- Tracers that end --- */
@@ -519,6 +562,7 @@ static void thread_execs(void)
 
 static const struct ktap_test tests[] = {
 	{ "single steps", steps },
+	{ "a step into a handler", step_into_handler },
 	{ "a program in single steps", step_through },
 	{ "the frame that the tracer has written is loaded whole", frames },
 	{ "a frame that can't be loaded is the program's fault", bad_frames },
