@@ -9,7 +9,7 @@
 
 extern bool fpu_tracing;
 
-/* A context has changed state; moved: components saved or loaded on the way. A debugger can stop here. */
+/* A context has changed state; moved: components saved or loaded on the way. */
 void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step,
 			  u64 moved);
 

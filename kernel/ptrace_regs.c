@@ -9,6 +9,7 @@
 #include "fpu/xstate.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/ptrace.h"
 #include "kernel/spinlock.h"
 #include "kernel/string.h"
@@ -61,13 +62,13 @@ static bool regs_refused(const struct user_regs *regs)
 	       regs->gs_base >= USER_END;
 }
 
-/* A selector that the switch could not load becomes the null selector. */
+/* A selector that the switch could not load becomes the null one; in those of the local table it looks itself. */
 static u16 loadable(u64 selector)
 {
-	return (u16)selector == USER_SS || (u16)selector == USER_CS ? (u16)selector : 0;
+	return (u16)selector == USER_SS || (u16)selector == USER_CS || selector & SELECTOR_LDT ? (u16)selector : 0;
 }
 
-/* CS, SS and RIP are looked at on the way to user mode (traps.c). A TF that the tracer writes is the program's own. */
+/* What is wrong with CS, SS and RIP, IRET will find (entry.asm). A TF that the tracer writes is the program's own. */
 static long write_regs(struct task *task, const struct user_regs *regs)
 {
 	struct regs *frame = task_regs(task);

@@ -40,6 +40,9 @@ static void reparent_children(struct process *process)
 
 	list_for_each_safe(child, next, &process->children, sibling) {
 		child->parent = &kernel_process;
+		if (child->death_signal)
+			signal_send(child, NULL, &(struct siginfo){ .signo = child->death_signal, .pid = process->pid,
+								    .uid = USER_ID });
 		list_del(&child->sibling);
 		list_add_before(&child->sibling, &kernel_process.children);
 		if (child->zombie)
@@ -80,6 +83,7 @@ static void become_zombie(struct process *process)
 	struct sighand *sighand = process->sighand;
 	u64 flags;
 
+	itimers_exit(process);
 	files_put(process->files);
 	vfork_release(process);
 	irq_disable();

@@ -1,25 +1,24 @@
 #!/usr/bin/env python3
-"""Makes one HTML page of a trace, to step through in a browser: stepper.py TRACE [-o PAGE].
+"""Makes one HTML page of a trace, to step through in a browser: stepper.py TRACE [-o FILE].
 
 The page holds everything: the trace in columns, the state diagram and the texts of fpu/transitions.def, the lines of
 source that the trace names, and the program in tools/stepper/. It asks for nothing from any network. What happened is
 for the page to show; here nothing is interpreted.
 """
 
-import argparse
 import array
 import base64
 import json
 import os
+import re
 import sys
 from textwrap import dedent
 
 from diagram import diagram
-from errors import USAGE, HostError, explain
-from traces import KINDS, MOVES, read_trace
-from transitions import STATES, read_table
+from errors import USAGE, HostError
+from traces import KINDS, MOVES, convert
+from transitions import STATES
 
-PROGRAM = "stepper.py"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PARTS = os.path.join(ROOT, "tools", "stepper")
 SCRIPTS = ("model.js", "filter.js", "lanes.js", "panels.js", "app.js")
@@ -27,7 +26,7 @@ AROUND = 4                         # lines of source before and behind the one t
 NOBODY, KERNEL, INITIAL = -1, -2, -3
 # name: type of its array. What is text in the trace is a number here, into a list of the page's.
 COLUMNS = {"time": "d", "seq": "I", "lost": "I", "owner": "i", "task": "i", "slot": "i", "pkru": "I", "name": "H",
-           "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
+           "note": "H", "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
            "from": "B", "to": "B", "needLoad": "B", "avoided": "B", "move": "B", "formed": "B", "lastCpu": "b"}
 JS_TYPES = {"d": "Float64Array", "I": "Uint32Array", "i": "Int32Array", "H": "Uint16Array", "B": "Uint8Array",
             "b": "Int8Array"}
@@ -55,6 +54,14 @@ def site_of(record):
     return (os.path.normpath(record["file"]), record["line"], record["function"]) if "file" in record else None
 
 
+def note_of(record):
+    """What an update has to say."""
+    if record["kind"] != "update":
+        return ""
+    where = {"registers": "found in registers", "memory": "found in memory", "init": "was initial", None: "not looked at"}
+    return f"{record['component']} {where.get(record['found'], record['found'])}: {record['ending']}"
+
+
 def rows(trace, table, lists):
     """The records as dictionaries of numbers."""
     kinds, events = list(KINDS), list(table.events)
@@ -64,6 +71,7 @@ def rows(trace, table, lists):
                "owner": owner_number(r["owner"], lists["contexts"]),
                "slot": lists["contexts"](r["context"]) if "last_cpu" in r else -1,
                "pkru": int(r.get("pkru", "0"), 16), "name": lists["names"](r.get("name", "")),
+               "note": lists["names"](note_of(r)),
                "xstate": lists["masks"](r.get("xstate_bv", "0x0")), "saved": lists["masks"](r.get("saved", "0x0")),
                "loaded": lists["masks"](r.get("loaded", "0x0")), "site": lists["sites"](site_of(r)),
                "kind": kinds.index(r["kind"]), "event": events.index(r["event"]) if step else 0,
@@ -120,7 +128,7 @@ def template(name):
 
 
 def page(path, trace, table):
-    """The whole page as text."""
+    """The whole page, in pieces of text."""
     lists = {"contexts": Names(), "names": Names(), "masks": Names("0x0"), "sites": Names(None)}
     try:
         made = columns(trace, table, lists)
@@ -128,38 +136,11 @@ def page(path, trace, table):
         raise HostError(f"{path}: a number in the trace is out of range", USAGE) from error
     meta = json.dumps(describe(path, trace, table, lists, made)).replace("<", "\\u003c")
     data = b"".join(column.tobytes() for column in made.values())
-    text = template("page.html")
-    for name, value in (("style", template("style.css")), ("diagram", diagram(table, style="")), ("meta", meta),
-                        ("columns", base64.b64encode(data).decode("ascii")),
-                        ("script", "\n".join(template(name) for name in SCRIPTS))):
-        text = text.replace("{{" + name + "}}", value, 1)
-    return text
-
-
-def main(arguments):
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Makes an HTML page of a trace that "
-                                     "./run-qemu.sh --trace wrote.")
-    parser.add_argument("trace", metavar="TRACE")
-    parser.add_argument("-o", metavar="PAGE", help="the page (TRACE.html)")
-    options = parser.parse_args(arguments)
-    output = options.o or options.trace + ".html"
-    try:
-        table = read_table()
-        trace = read_trace(options.trace, table.events)
-        text = page(options.trace, trace, table)
-        try:
-            with open(output, "w", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise HostError(explain(error, output)) from error
-    except HostError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.status
-    if trace.cut:
-        print(f"{PROGRAM}: {trace.cut}", file=sys.stderr)
-    print(f"{output}: {len(trace.records)} records; open it in a browser")
-    return 0
+    values = {"style": template("style.css"), "diagram": diagram(table, style=""), "meta": meta,
+              "columns": base64.b64encode(data).decode("ascii"),
+              "script": "\n".join(template(name) for name in SCRIPTS)}
+    yield re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template("page.html"))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(convert("stepper.py", ".html", page))

@@ -10,6 +10,7 @@
  */
 #include <bench.h>
 #include <lib.h>
+#include <sigcontext.h>
 
 #define ROUNDS 512
 #define WARM_UP 64
@@ -114,6 +115,34 @@ static void simple_calls(void)
 	TIME("null", , bare_call(UNKNOWN_CALL), );
 	TIME("getpid", , bare_call(SYS_getpid), );
 	TIME("yield", , bare_call(SYS_sched_yield), );
+}
+
+static void do_nothing(int signal) { (void)signal; }
+
+static void signals(void)
+{
+	int pid = (int)getpid();
+
+	set_handler(SIGUSR1, do_nothing, 0, 0);
+	TIME("signal", , kill(pid, SIGUSR1), );
+}
+
+/* A debugger's look at the vector registers of a stopped process. */
+static void regset_read(void)
+{
+	static uint8_t image[16384];
+	struct iovec room = { image, sizeof(image) };
+	int pid = child();
+
+	if (!pid) {
+		syscall4(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0);
+		kill((int)getpid(), SIGSTOP);
+		exit(1);
+	}
+	wait4(pid, NULL, 0);
+	TIME("regset", room.len = sizeof(image), syscall4(SYS_ptrace, PTRACE_GETREGSET, pid, NT_X86_XSTATE, &room), );
+	kill(pid, SIGKILL);
+	wait4(pid, NULL, 0);
 }
 
 static _Noreturn void yield_for_ever(void)
@@ -300,6 +329,8 @@ int main(void)
 	memset((void *)shared, 0, sizeof(*shared));
 	measure_empty_pair();
 	simple_calls();
+	signals();
+	regset_read();
 	yield_switch();
 	ipc_round_trip();
 	pipe_round_trip();
