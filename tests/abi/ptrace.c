@@ -803,6 +803,12 @@ static void program_change(void)
 	go("exec", CONT, 0);
 	go("end", CONT, 0);
 	start(run_self);
+	until_call(SYS_execve, SYSCALL);
+	go("step over exec", SINGLESTEP, 0);
+	printf("result %ld\n", (long)get_regs().rax);
+	go("step on", SINGLESTEP, 0);
+	go("end", CONT, 0);
+	start(run_self);
 	ask("TRACEEXEC", SETOPTIONS, 0, 1 << 4);
 	go("exec", CONT, 0);
 	go("end", CONT, 0);
@@ -907,6 +913,39 @@ static void two_threads(void)
 	while (!shared[3])
 		sched_yield();
 	_exit(8);
+}
+
+static void *last_thread(void *arg)
+{
+	while (!shared[2])
+		sched_yield();
+	_exit(9);
+	return arg;
+}
+
+static void first_thread_ends(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, last_thread, NULL);
+	syscall(SYS_exit, 7);
+}
+
+/* The first thread's end is told with the process's. */
+static void first_thread(void)
+{
+	int status;
+
+	shared[2] = 0;
+	start(first_thread_ends);
+	ask("options", SETOPTIONS, 0, 0x40);
+	go("its end", CONT, 0);
+	ask("go on", CONT, 0, 0);
+	usleep(20000);
+	printf("not yet: %d\n", waitpid(child, &status, WNOHANG | __WALL));
+	ask("it is not stopped", GETREGS, 0, 0);
+	shared[2] = 1;
+	wait_show("the process ends");
 }
 
 /* Threads are traced one by one. */
@@ -1148,6 +1187,7 @@ int main(int argc, char **argv)
 	tracer_ends(1 << 20);
 	strangers();
 	one_thread();
+	first_thread();
 	events();
 	deadly_event();
 	call_infos();
