@@ -82,6 +82,7 @@ struct cpu {
 	u32 apic_id;
 	u32 slice;	/* ticks that the current task has left */
 	u64 selectors;	/* DS, ES, FS and GS as user code last left them here (struct task) */
+	u64 calls, own_calls; /* numbers of system calls that entry.asm makes at once; 0: it looks for a tracer */
 	struct task *idle;
 	struct task *left; /* the task before this one, if it has ended or may no longer run here */
 	u64 accepts;	   /* BIT(id) while it runs tasks, else 0; with rq.lock */

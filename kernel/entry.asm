@@ -98,12 +98,9 @@ syscall_entry:
 	push rax			; orig_rax
 	push rdi
 	PUSH_REGS
-	sti
-	mov rcx, [gs:CPU_CURRENT]
-	test byte [rcx + TASK_FLAGS + 1], TASK_TRACED >> 8
-	jnz .traced
-.make:	cmp rax, LINUX_CALLS
+.make:	cmp rax, [gs:CPU_CALLS]		; 0, like the next, if it may be a traced task that comes here
 	jae .own_call
+	sti
 	mov rcx, r10			; C passes the fourth argument in RCX
 	call [syscall_table + rax * 8]
 	SYSCALL_RETURN
@@ -125,16 +122,31 @@ syscall_entry:
 
 .own_call:
 	sub rax, OWN_CALLS_FIRST
-	cmp rax, OWN_CALLS
+	cmp rax, [gs:CPU_OWN_CALLS]
 	jae .missing
+	sti
 	call [own_syscall_table + rax * 8] ; none takes a fourth argument
 	SYSCALL_RETURN
 .missing:
+	cmp qword [gs:CPU_CALLS], 0
+	je .look
+	sti
+.beyond:
 	call sys_missing_beyond
 	SYSCALL_RETURN
 
-	; A tracer may look first, and change number, arguments and result.
+	; A traced task was here last; another one makes its call as ever.
+.look:	mov rcx, [gs:CPU_CURRENT]
+	test byte [rcx + TASK_FLAGS + 1], TASK_TRACED >> 8
+	jnz .traced
+	mov qword [gs:CPU_CALLS], LINUX_CALLS
+	mov qword [gs:CPU_OWN_CALLS], OWN_CALLS
+	mov rax, [rsp + REGS_ORIG_RAX]
+	jmp .make
+
+	; Its tracer may look first, and change number, arguments and result.
 .traced:
+	sti
 	mov rdi, rsp
 	call ptrace_syscall_entry
 	mov rdi, [rsp + REGS_RDI]
@@ -144,7 +156,19 @@ syscall_entry:
 	mov r8, [rsp + REGS_R8]
 	mov r9, [rsp + REGS_R9]
 	cmp rax, -1
-	jne .make
+	je .skipped
+	cmp rax, LINUX_CALLS
+	jae .traced_own_call
+	mov rcx, r10
+	call [syscall_table + rax * 8]
+	SYSCALL_RETURN
+.traced_own_call:
+	sub rax, OWN_CALLS_FIRST
+	cmp rax, OWN_CALLS
+	jae .beyond
+	call [own_syscall_table + rax * 8]
+	SYSCALL_RETURN
+.skipped:
 	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 

@@ -24,6 +24,8 @@ void offsets(void)
 	OUT(TRAMPOLINE, TRAMPOLINE);
 	OUT(CPU_ID, offsetof(struct cpu, id));
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
+	OUT(CPU_CALLS, offsetof(struct cpu, calls));
+	OUT(CPU_OWN_CALLS, offsetof(struct cpu, own_calls));
 	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
 	OUT(CPU_LEFT, offsetof(struct cpu, left));
 	OUT(CPU_RQ_LOCK, offsetof(struct cpu, rq.lock));

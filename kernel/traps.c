@@ -189,6 +189,8 @@ bool exit_to_user_work(struct regs *regs)
 				signal_deliver(regs);
 			irq_disable();
 		} else if (!(flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu)) {
+			if (unlikely(flags & TASK_TRACED))
+				this_cpu->calls = this_cpu->own_calls = 0;
 			break; /* interrupts have been off since the flags were read */
 		} else {
 			klog("kill: %s[%d]: its FPU state could not be loaded", task->name, task->tid);

@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include "signals.h"
 #include "threads.h"
-#include <stdbool.h>
 
 enum { SYS_modify_ldt = 154, READ = 0, WRITE_OLD = 1, READ_DEFAULT = 2, WRITE = 0x11 };
 enum { DATA = 0, CODE = 2 };
