@@ -523,8 +523,8 @@ static void show_call(const char *what)
 
 	request(GETEVENTMSG, child, 0, (uintptr_t)&message);
 	request(GETSIGINFO, child, 0, (uintptr_t)&info);
-	printf("%s: number %ld, %ld %ld %ld %ld %ld %ld, message %lu, signal %d code %#x\n", what, (long)regs.orig_rax, regs.rdi,
-	       regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, message, info.si_signo, info.si_code);
+	printf("%s: number %ld, %ld %ld %ld %ld %ld %ld, message %lu, signal %d code %#x\n", what, (long)regs.orig_rax,
+	       regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, message, info.si_signo, info.si_code);
 }
 
 /* Runs on until the child is about to make that call. */
@@ -685,7 +685,8 @@ static void step_into_handler(void)
 	go("signal", CONT, 0);
 	go("step into the handler", SINGLESTEP, SIGUSR1);
 	regs = get_regs();
-	printf("at its start: %d, first argument %lu, flags %lx\n", regs.rip == (uint64_t)count, regs.rdi, regs.rflags & 0x100);
+	printf("at its start: %d, first argument %lu, flags %lx\n", regs.rip == (uint64_t)count, regs.rdi,
+	       regs.rflags & 0x100);
 	go("one more", SINGLESTEP, 0);
 	go("end", CONT, 0);
 }
@@ -706,7 +707,8 @@ static void try_regset(const char *what, long how, long type, size_t size)
 	long result = regset(how, type, buffer, size);
 
 	printf("%s: %s", what, result_text(result));
-	printf(", %zu%s\n", type == NT_X86_XSTATE && iovec.iov_len > 832 ? 0 : iovec.iov_len, iovec.iov_len == size ? " all" : "");
+	printf(", %zu%s\n", type == NT_X86_XSTATE && iovec.iov_len > 832 ? 0 : iovec.iov_len,
+	       iovec.iov_len == size ? " all" : "");
 }
 
 static void load_vectors(void)
@@ -716,7 +718,8 @@ static void load_vectors(void)
 	uint32_t mxcsr = 0x3f80, mxcsr_after;
 	uint16_t fcw = 0x27f, fcw_after;
 
-	__asm__ volatile("movups %3, %%xmm5\n\tldmxcsr %4\n\tfldcw %5\n\tint3\n\tmovups %%xmm5, %0\n\tstmxcsr %1\n\tfnstcw %2"
+	__asm__ volatile("movups %3, %%xmm5\n\tldmxcsr %4\n\tfldcw %5\n\tint3\n\t"
+			 "movups %%xmm5, %0\n\tstmxcsr %1\n\tfnstcw %2"
 			 : "=m"(after), "=m"(mxcsr_after), "=m"(fcw_after) : "m"(value), "m"(mxcsr), "m"(fcw) : "xmm5");
 	mxcsr = 0x1f80;
 	__asm__ volatile("ldmxcsr %0\n\tfninit" : : "m"(mxcsr));
@@ -766,7 +769,8 @@ static void regsets(void)
 	printf("the same as a set: %d\n", !memcmp(&fp, &again, sizeof(fp)));
 	regset(GETREGSET, NT_X86_XSTATE, xstate, sizeof(xstate));
 	size = iovec.iov_len;
-	printf("legacy part the same: %d, components there: %d\n", !memcmp(&fp, xstate, 416), !!*(uint64_t *)(xstate + 464));
+	printf("legacy part the same: %d, components there: %d\n", !memcmp(&fp, xstate, 416),
+	       !!*(uint64_t *)(xstate + 464));
 	again.mxcsr = 0xffffffff;
 	printf("bad MXCSR: %s\n", result_text(request(SETFPREGS, child, 0, (uintptr_t)&again)));
 	xstate[512 + 8] = 1;

@@ -1,8 +1,8 @@
 /*
  * alike - whichever way a component of the extended state was written, every way of reading shows the same: XRSTOR and
  * XSAVE, WRPKRU and RDPKRU, a signal's frame, the update call, a debugger, a child's registers. Initial, default and
- * any other value are told apart. Catches: a door that writes where another does not look (museum entry 27), a value whose bit is
- * not set (29), the default taken for the initial value (26); a door by which a program gets at what is the kernel's.
+ * any other value are told apart. Catches: a door that writes where another does not look (museum entry 27), a value
+ * whose bit is not set (29), the default taken for the initial value (26); a door by which a program gets at what is the kernel's.
  */
 #include "components.h"
 #include "ptrace.h"

@@ -40,9 +40,9 @@ static long start_untraced(void (*f)(void))
 
 void stepped(void);
 extern char step_begin[], step_end[];
-__asm__(".text\nstepped: push %rbx\npush %r12\nstep_begin: mov $1, %ebx\nadd $2, %ebx\nmov $39, %eax\nsyscall\nmov %rax, %r12\n"
-	"mov $110, %eax\nsyscall\nmov $3, %ecx\n1: dec %ecx\njnz 1b\npushf\npop %rax\nmov %rbx, %rdi\nstep_end: pop %r12\n"
-	"pop %rbx\nmov $60, %eax\nsyscall\n");
+__asm__(".text\nstepped: push %rbx\npush %r12\nstep_begin: mov $1, %ebx\nadd $2, %ebx\nmov $39, %eax\n"
+	"syscall\nmov %rax, %r12\nmov $110, %eax\nsyscall\nmov $3, %ecx\n1: dec %ecx\njnz 1b\npushf\npop %rax\nmov %rbx, %rdi\n"
+	"step_end: pop %r12\npop %rbx\nmov $60, %eax\nsyscall\n");
 /* Where each step must end. */
 static const uint8_t offsets[] = { 5, 8, 13, 15, 18, 23, 25, 30, 32, 30, 32, 30, 32, 34, 35, 36, 39 };
 
@@ -159,11 +159,11 @@ static void step_through(void)
 void call_and_show(void);
 extern volatile uint64_t registers_seen[15];
 volatile uint64_t registers_seen[15];
-__asm__(".text\ncall_and_show: push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\nmov $110, %eax\nsyscall\n"
-	"mov %rax, registers_seen\nmov %rbx, registers_seen+8\nmov %rcx, registers_seen+16\nmov %rdx, registers_seen+24\n"
-	"mov %rsi, registers_seen+32\nmov %rdi, registers_seen+40\nmov %rbp, registers_seen+48\nmov %r8, registers_seen+56\n"
-	"mov %r9, registers_seen+64\nmov %r10, registers_seen+72\nmov %r11, registers_seen+80\nmov %r12, registers_seen+88\n"
-	"mov %r13, registers_seen+96\nmov %r14, registers_seen+104\nmov %r15, registers_seen+112\n"
+#define SHOW(register, at)	"mov %" #register ", registers_seen+" #at "\n"
+__asm__(".text\ncall_and_show: push %rbx\npush %rbp\npush %r12\npush %r13\npush %r14\npush %r15\n"
+	"mov $110, %eax\nsyscall\n"
+	SHOW(rax, 0) SHOW(rbx, 8) SHOW(rcx, 16) SHOW(rdx, 24) SHOW(rsi, 32) SHOW(rdi, 40) SHOW(rbp, 48) SHOW(r8, 56)
+	SHOW(r9, 64) SHOW(r10, 72) SHOW(r11, 80) SHOW(r12, 88) SHOW(r13, 96) SHOW(r14, 104) SHOW(r15, 112)
 	"pop %r15\npop %r14\npop %r13\npop %r12\npop %rbp\npop %rbx\nret\n");
 
 static void show_registers(void)
