@@ -46,6 +46,7 @@ want_test() {
 	want musl-tools musl-gcc
 	want libcmocka-dev /usr/include/cmocka.h
 	want gdb gdb
+	want xz-utils xz
 }
 
 want_browser() {
