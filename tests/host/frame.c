@@ -173,6 +173,7 @@ static void under_way(void **state)
 	fpu_frame_close_keys(&task, keys);
 	assert_int_equal(rdpkru(), 8);
 	assert_false(task.user.in_frame);
+	fpu_frame_free(fpu_frame_make(&task));
 	fpu_frame_open_keys(&task);
 	fpu_frame_handler(&task);
 	assert_false(task.user.in_frame);
