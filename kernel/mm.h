@@ -64,6 +64,7 @@ struct mm {
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
 	struct ldt *ldt;     /* or NULL */
+	u8 execute_key;	     /* of what is mapped with PROT_EXEC alone, or 0; nobody can free or use it */
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
@@ -153,6 +154,11 @@ void mm_reprotect(struct mm *mm, const struct vma *vma);
 /* The level-1 entry for va, its tables made if need be; NULL when memory is out. */
 u64 *mm_pte(struct mm *mm, u64 va);
 u64 pte_rights(const struct vma *vma);
+
+/* True if pkey_alloc has given out the key. With mm->lock, like the next one. */
+bool pkey_usable(const struct mm *mm, int key);
+/* The key for an area of the current address space that has key and gets prot, as mmap and mprotect choose it. */
+u8 pkey_for(struct mm *mm, u8 key, u8 prot);
 
 struct shared_memory *shared_create(u64 npages);
 void shared_put(struct shared_memory *shared);

@@ -20,12 +20,18 @@ static inline long ptrace(long request, const volatile void *address, uint64_t d
 	return syscall4(SYS_ptrace, request, tracee, address, data);
 }
 
+/* WNOHANG: next_stop asks again and again, so that it finds the tracee as early as it can. */
+static int eager_wait;
+
 /* Waits for the tracee's next stop, or its end. */
 static inline int next_stop(void)
 {
 	int status = -1;
+	long pid;
 
-	EXPECT_EQ(wait4(tracee, &status, WALL), tracee);
+	while (!(pid = wait4(tracee, &status, WALL | eager_wait)))
+		;
+	EXPECT_EQ(pid, tracee);
 	return status;
 }
 
