@@ -211,12 +211,31 @@ static void test_reachable(void)
 	stay_on_cpus(ALL_CPUS);
 }
 
+/* A section is timed, and the save before it, in a process whose registers are in memory, and in one that uses them. */
+static void test_timed_section(void)
+{
+	long pid;
+
+	if (!debug_allowed())
+		SKIP("no debug calls");
+	pid = fork();
+	if (pid == 0) {
+		debug(TARRY_DEBUG_SECTION, TARRY_SECTION_SAVE);
+		exit(0);
+	}
+	EXPECT_EQ(wait_status((int)pid), 0);
+	make_pattern(&want, 99);
+	keep_calling(TARRY_SYS_DEBUG, TARRY_DEBUG_SECTION, 100);
+	compare(0);
+}
+
 static const struct ktap_test tests[] = {
 	{ "registers across yields", test_yield },
 	{ "registers across preemption", test_preempted },
 	{ "registers across calls", test_calls }, { "registers across fork", test_fork },
 	{ "fresh registers after exec", test_exec }, { "floating-point sums", test_compute },
 	{ "what can be reached is switched", test_reachable },
+	{ "a section that is timed", test_timed_section },
 };
 
 int main(int argc, char **argv)
