@@ -64,4 +64,4 @@ lines:
 
 include kernel/crypto/flags.mk
 -include $(KERNEL_OBJECTS:.o=.d)
--include tools/iso.mk user/Makefile.inc tests/Makefile.inc
+-include tools/iso.mk user/Makefile.inc tests/Makefile.inc labs/Makefile.inc

@@ -21,7 +21,7 @@
 /* SYSCALL loads CS from bits 47:32 (SS = +8), SYSRET CS = bits 63:48 + 16 and SS = + 8. */
 #define STAR_VALUE ((u64)(USER_CS - 16) << 48 | (u64)KERNEL_CS << 32)
 
-extern void syscall_entry(void), syscall_entry32(void);
+extern void syscall_entry(void), syscall32_entry(void);
 
 #define CPU_ORDER 0	   /* pages of a struct cpu, as a power of two */
 #define IST_STACKS_ORDER 3 /* of its stacks for exceptions */
@@ -89,9 +89,10 @@ static void init_gdt(struct cpu *cpu)
 		     "pushq %%rax\n\t"
 		     "lretq\n"
 		     "1:\tmov %2, %%ss\n\t"
-		     "ltr %w3"
+		     "ltr %w3\n\t"
+		     "lldt %w4"
 		     :
-		     : "m"(pointer), "i"(KERNEL_CS), "r"(KERNEL_SS), "r"(TSS_SELECTOR)
+		     : "m"(pointer), "i"(KERNEL_CS), "r"(KERNEL_SS), "r"(TSS_SELECTOR), "r"(0)
 		     : "rax", "memory");
 }
 
@@ -129,7 +130,7 @@ static void init_control_registers(void)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, STAR_VALUE);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
-	wrmsr(MSR_CSTAR, (u64)syscall_entry32);
+	wrmsr(MSR_CSTAR, (u64)syscall32_entry);
 	wrmsr(MSR_SFMASK, RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC);
 	wrmsr(MSR_SYSENTER_CS, 0); /* SYSENTER faults */
 }

@@ -9,7 +9,9 @@
 	section .text
 
 	extern trap, exit_to_user_work, fpu_exit_to_user, syscall_table, own_syscall_table, sys_missing_beyond
-	extern ptrace_syscall_entry, syscall_exit_work
+	extern espfix_page, ptrace_syscall_entry, syscall_exit_work
+
+ESPFIX_FRAME equ ESPFIX_SLOT - 6 * 8
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -146,25 +148,6 @@ syscall_entry:
 	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 
-; SYSCALL in 32-bit code, which rt_sigreturn may lead to, comes here on AMD's CPUs. On Intel's it is an invalid opcode;
-; so it is on all: RCX is behind the instruction.
-	global syscall_entry32
-syscall_entry32:
-	swapgs
-	mov [gs:CPU_USER_RSP], rsp
-	mov rsp, [gs:CPU_KERNEL_RSP]
-	push USER_SS
-	push qword [gs:CPU_USER_RSP]
-	push r11
-	push USER_CS32
-	sub rcx, 2
-	push rcx
-	push -1
-	push rdi
-	swapgs				; as `interrupt` expects it
-	mov edi, EXC_UNDEFINED
-	jmp interrupt
-
 ; ---------------------------------------------------------------------------------------------------
 ; A new user task's first instruction in the kernel (sched/switch.asm returns here), and the end of every
 ; interrupt from user mode. The whole frame is loaded.
@@ -179,8 +162,44 @@ return_to_user:
 restore_user:
 	POP_ALL_REGS
 	add rsp, 8			; orig_rax
+	test byte [rsp + 32], SELECTOR_LDT ; SS
+	jnz own_stack_segment
 	swapgs
+iret_to_user:
 	iretq
+
+	; It may be a 16-bit one: from the slot of this CPU, at the address that has the right bits (paging.c). What lies
+	; below the frame in the slot is enough for the registers, should IRET refuse it.
+own_stack_segment:
+	push rax
+	push rdi
+	mov edi, [gs:CPU_ID]
+	shl edi, ESPFIX_SHIFT
+	add rdi, [espfix_page]
+%assign word 0
+%rep 6
+	mov rax, [rsp + 8 + word * 8]	; RAX, RIP, CS, RFLAGS, RSP, SS
+	mov [rdi + ESPFIX_FRAME + word * 8], rax
+%assign word word + 1
+%endrep
+	mov eax, [rsp + 8 + 4 * 8]	; ESP
+	and eax, 0xffff0000
+	and edi, 0xfff
+	or rax, rdi
+	mov rdi, (ESPFIX_AREA_HIGH << 32) + ESPFIX_FRAME
+	add rax, rdi
+	pop rdi
+	swapgs
+	mov rsp, rax
+	pop rax
+	jmp iret_to_user
+
+; SYSCALL from 32-bit code, of which we know no call, is answered from here: user mode has never been left but for
+; the privilege level, so nothing may be touched. AMD's processors and QEMU come here, Intel's raise #UD.
+	global syscall32_entry
+syscall32_entry:
+	mov eax, -ENOSYS
+	o32 sysret
 
 ; ---------------------------------------------------------------------------------------------------
 ; Exceptions and interrupts. A stub leaves: error code (or -1), the saved RDI; EDI = vector.
@@ -195,6 +214,8 @@ interrupt:
 	call trap
 	jmp return_to_user
 .from_kernel:
+	cmp qword [rsp + REGS_RIP], iret_to_user
+	je .bad_frame
 	push qword [rsp + REGS_RIP]	; makes the interrupted function a frame of the backtrace
 	push rbp
 	mov rbp, rsp
@@ -203,6 +224,22 @@ interrupt:
 	POP_ALL_REGS
 	add rsp, 8
 	iretq
+
+	; IRET refused the user's CS, SS or RIP. It counts as a fault of the user's instruction there: the registers that
+	; were pushed below the frame move up to it.
+.bad_frame:
+	swapgs
+	mov rsi, rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	sub rsp, REGS_SIZE - REGS_RIP
+%assign slot 15
+%rep 16
+	push qword [rsi + slot * 8]	; error code, RDI, ... R15
+%assign slot slot - 1
+%endrep
+	mov rsi, rsp
+	call trap
+	jmp return_to_user
 
 ; NMI, double fault, machine check and debug come at any instruction, with either GS base. Each has a stack of
 ; its own in the TSS, whose last quadword holds the address of the CPU's struct cpu.
@@ -277,14 +314,15 @@ stub_%1:
 	STUB i
 %assign i i + 1
 %endrep
+	STUB 0x80
 	STUB 255
 
 	section .rodata
 	global interrupt_stubs
-interrupt_stubs:			; handler addresses of vectors 0 to 47, then 255
+interrupt_stubs:			; handler addresses of vectors 0 to 47, then 0x80 and 255
 %assign i 0
 %rep 48
 	dq stub_%[i]
 %assign i i + 1
 %endrep
-	dq stub_255
+	dq stub_0x80, stub_255

@@ -33,4 +33,6 @@
 #define ENOSYS 38
 #define ETIMEDOUT 110
 
+#define ERRNO_MAX 4095 /* results from -ERRNO_MAX to -1 are errors */
+
 #endif

@@ -33,6 +33,7 @@
 #define RFLAGS_IF BIT(9)
 #define RFLAGS_DF BIT(10)
 #define RFLAGS_NT BIT(14)
+#define RFLAGS_RF BIT(16)
 #define RFLAGS_AC BIT(18)
 
 struct cpuid_regs {

@@ -2,11 +2,12 @@
  * Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->.
  */
 #include "kernel/cpu.h"
+#include "kernel/errno.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/memory.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
-#include "kernel/traps.h"
 #include "sched/task.h"
 
 #define OUT(name, value) asm volatile("\n->" #name " equ %c0" ::"i"(value))
@@ -14,9 +15,14 @@
 void offsets(void);
 void offsets(void)
 {
+	OUT(ESPFIX_AREA_HIGH, (s32)(ESPFIX_AREA >> 32));
+	OUT(ESPFIX_SLOT, ESPFIX_SLOT);
+	OUT(ESPFIX_SHIFT, __builtin_ctz(ESPFIX_SLOT));
+	OUT(SELECTOR_LDT, SELECTOR_LDT);
 	OUT(KERNEL_BASE, KERNEL_BASE);
 	OUT(DIRECT_MAP_SLOT, DIRECT_MAP_SLOT);
 	OUT(TRAMPOLINE, TRAMPOLINE);
+	OUT(CPU_ID, offsetof(struct cpu, id));
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
 	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
 	OUT(CPU_LEFT, offsetof(struct cpu, left));
@@ -34,9 +40,8 @@ void offsets(void)
 	OUT(REGS_RIP, offsetof(struct regs, rip));
 	OUT(REGS_CS, offsetof(struct regs, cs));
 	OUT(REGS_RSP, offsetof(struct regs, rsp));
+	OUT(REGS_SIZE, sizeof(struct regs));
 	OUT(USER_CS, USER_CS);
-	OUT(USER_CS32, USER_CS32);
-	OUT(EXC_UNDEFINED, EXC_UNDEFINED);
 	OUT(USER_SS, USER_SS);
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
 	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);
@@ -44,6 +49,7 @@ void offsets(void)
 	OUT(TASK_TRACED, TASK_TRACED);
 	OUT(TASK_RSP, offsetof(struct task, rsp));
 	OUT(IST_STACK_SIZE, IST_STACK_SIZE);
+	OUT(ENOSYS, ENOSYS);
 	OUT(LINUX_CALLS, LINUX_CALLS);
 	OUT(OWN_CALLS_FIRST, TARRY_SYS_FIRST);
 	OUT(OWN_CALLS, OWN_CALLS);

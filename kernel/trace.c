@@ -212,9 +212,9 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 }
 
 /*
- * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with
- * interrupts on. What the trace costs is counted apart; the recording is a call of its own so that little of it
- * happens outside the count.
+ * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts on.
+ * What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside the
+ * count.
  */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
@@ -247,7 +247,8 @@ __attribute__((noinline)) void fpu_trace_update(struct fpu_cpu *cpu, const struc
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_update(cpu, context, feature, found, ending);
+	if (ring_size)
+		record_update(cpu, context, feature, found, ending);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }

@@ -13,6 +13,7 @@
 #include "kernel/memory.h"
 #include "kernel/panic.h"
 #include "kernel/smp.h"
+#include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
 #include "kernel/tty.h"
@@ -34,7 +35,8 @@ struct gate {
 };
 
 extern void syscall_entry(void);
-extern const u64 interrupt_stubs[NUMBERED_STUBS + 1];
+extern void syscall32_entry(void);
+extern const u64 interrupt_stubs[NUMBERED_STUBS + 2];
 
 static struct gate idt[256];
 
@@ -53,12 +55,15 @@ void trap_init(void)
 {
 	for (u32 i = 0; i < NUMBERED_STUBS; i++)
 		set_gate(i, interrupt_stubs[i]);
-	set_gate(VECTOR_SPURIOUS, interrupt_stubs[NUMBERED_STUBS]);
+	set_gate(VECTOR_INT80, interrupt_stubs[NUMBERED_STUBS]);
+	set_gate(VECTOR_SPURIOUS, interrupt_stubs[NUMBERED_STUBS + 1]);
 	idt[EXC_DEBUG].ist = IST_DEBUG;
 	idt[EXC_NMI].ist = IST_NMI;
 	idt[EXC_DOUBLE_FAULT].ist = IST_DOUBLE_FAULT;
 	idt[EXC_MACHINE_CHECK].ist = IST_MACHINE_CHECK;
-	idt[EXC_BREAKPOINT].type |= GATE_RING3; /* INT3 from user mode */
+	idt[EXC_BREAKPOINT].type |= GATE_RING3; /* INT3 and INT 4 from user mode */
+	idt[EXC_OVERFLOW].type |= GATE_RING3;
+	idt[VECTOR_INT80].type |= GATE_RING3;
 }
 
 void idt_load(void)
@@ -97,7 +102,7 @@ static void kernel_exception(u64 vector, struct regs *regs)
 		klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
-	if (vector == EXC_DEBUG && regs->rip == (u64)syscall_entry)
+	if (vector == EXC_DEBUG && (regs->rip == (u64)syscall_entry || regs->rip == (u64)syscall32_entry))
 		return; /* a user's single step of SYSCALL; it goes on when the user does */
 	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK || vector == EXC_UNDEFINED)) {
 		regs->rip = fixup; /* a non-canonical user address, a refused image, an XSAVES that is not there */
@@ -127,6 +132,11 @@ static void interrupt(u64 vector, struct regs *regs)
 		apic_end_of_interrupt();
 		smp_run_calls();
 		break;
+	case VECTOR_INT80:
+		irq_enable();
+		regs->rax = (u64)syscall_int80(regs);
+		irq_disable();
+		break;
 	case VECTOR_SPURIOUS:
 		break;
 	default:
@@ -153,34 +163,6 @@ void trap(u64 vector, struct regs *regs)
 		schedule_preempted();
 }
 
-/* To the kernel's half it may go: the program faults there. */
-static bool canonical(u64 rip)
-{
-	return rip < CANONICAL_END || rip >= -CANONICAL_END;
-}
-
-/* What a tracer or a handler's address has made of a frame. IRET would refuse others. */
-static bool frame_loadable(const struct regs *regs)
-{
-	if (regs->ss != USER_SS)
-		return false;
-	return regs->cs == USER_CS ? canonical(regs->rip) : regs->cs == USER_CS32 && regs->rip < 1ul << 32;
-}
-
-/* The program gets the signal that IRET's fault would be. */
-static void refuse_frame(const struct regs *regs)
-{
-	const struct siginfo info = { .signo = SIGSEGV, .code = SI_KERNEL };
-
-	current->signals.trap.vector = EXC_PROTECTION;
-	current->signals.trap.error = 0;
-	irq_enable();
-	if (signal_fault(&info))
-		klog("kill: %s[%d]: a return to cs %lx, ss %lx, rip %lx", current->name, current->tid, regs->cs, regs->ss,
-		     regs->rip);
-	irq_disable();
-}
-
 bool exit_to_user_work(struct regs *regs)
 {
 	struct task *task = current;
@@ -194,10 +176,6 @@ bool exit_to_user_work(struct regs *regs)
 		if (flags & TASK_FRAME_CHANGED) {
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
-			if (unlikely(!frame_loadable(regs))) {
-				refuse_frame(regs);
-				continue;
-			}
 		}
 		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED | TASK_UPDATE)) {
 			irq_enable();

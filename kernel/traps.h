@@ -15,6 +15,7 @@ enum exception {
 #define VECTOR_COM1 33
 #define VECTOR_RESCHEDULE 34 /* the way out of the interrupt looks whether another task is to run */
 #define VECTOR_CALL 35	     /* kernel/smp.c */
+#define VECTOR_INT80 0x80
 #define VECTOR_SPURIOUS 255
 #define NUMBERED_STUBS 48
 

@@ -10,6 +10,7 @@
 #include "kernel/insn.h"
 #include "kernel/ipc.h"
 #include "kernel/mm.h"
+#include "kernel/ptrace.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/update.h"
@@ -39,6 +40,9 @@ static void reparent_children(struct process *process)
 
 	list_for_each_safe(child, next, &process->children, sibling) {
 		child->parent = &kernel_process;
+		if (child->death_signal)
+			signal_send(child, NULL, &(struct siginfo){ .signo = child->death_signal, .pid = process->pid,
+								    .uid = USER_ID });
 		list_del(&child->sibling);
 		list_add_before(&child->sibling, &kernel_process.children);
 		if (child->zombie)
@@ -79,6 +83,7 @@ static void become_zombie(struct process *process)
 	struct sighand *sighand = process->sighand;
 	u64 flags;
 
+	itimers_exit(process);
 	files_put(process->files);
 	vfork_release(process);
 	irq_disable();
@@ -101,6 +106,7 @@ static void exit_task(void)
 	struct process *process = task->process;
 	struct mm *mm = task->mm;
 
+	ptrace_asked_event(PTRACE_EVENT_EXIT, (u64)(process->killed ? process->exit_status : task->exit_status));
 	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);

@@ -24,6 +24,7 @@ static void init_links(struct process *process)
 void process_init(void)
 {
 	init_links(&kernel_process);
+	rlimits_init(&kernel_process);
 }
 
 struct process *process_create(struct process *parent)
@@ -35,10 +36,13 @@ struct process *process_create(struct process *parent)
 		return NULL;
 	init_links(process);
 	process->parent = parent;
+	itimers_init(process);
 	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
+	process->limits = parent->limits;
 	process->maker = current->tid;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
+	memcpy(process->exe, parent->exe, sizeof(process->exe));
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);
 	nprocesses++;

@@ -24,6 +24,9 @@
 extern struct process kernel_process;
 void process_init(void);
 
+/* The limits that the first process starts with. */
+void rlimits_init(struct process *process);
+
 /* A process without tasks, child of parent, or NULL. Its address space and files are the caller's to set. */
 struct process *process_create(struct process *parent);
 

@@ -9,6 +9,7 @@
  */
 #include "fpu/switch.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
 #include "kernel/smp.h"
@@ -44,9 +45,11 @@ static inline void load_selectors(const struct task *task)
 }
 
 /* What the CPU holds counts, not what the previous task had: that may be a kernel thread. */
-static inline void load_segments(const struct task *next)
+static inline void load_segments(struct task *next)
 {
 	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
+		if (unlikely((next->selectors & SELECTORS_LDT) != 0))
+			next->selectors = ldt_usable_selectors(next->selectors);
 		load_selectors(next);
 		this_cpu->selectors = next->selectors;
 	}

@@ -29,10 +29,11 @@ bool signal_deadly(int signal)
 
 void signal_kill_process(struct process *process, int signal)
 {
-	if (process->zombie || process->killed)
+	if (process->zombie)
 		return;
+	if (!process->killed)
+		process->exit_status = signal;
 	process->killed = true;
-	process->exit_status = signal;
 	process_kill_threads(process, NULL);
 }
 
@@ -107,11 +108,13 @@ long signal_send(struct process *process, struct task *task, const struct siginf
 	struct task *taker;
 	long error;
 
+	if (signal == SIGKILL)
+		signal_kill_process(process, signal);
 	if (process->zombie || process->killed)
 		return 0;
 	stop_signal_sent(process, signal);
 	taker = find_taker(process, task, signal);
-	if (signal == SIGKILL || !kept(process, taker, signal)) {
+	if (!kept(process, taker, signal)) {
 		if (ignored(process, signal))
 			return 0;
 		if (handler_of(process, signal) == SIG_DFL && !signal_stops(signal)) {
@@ -274,46 +277,61 @@ long sys_kill(int pid, int signal)
 }
 
 /* tgid 0: whatever process the thread is in. */
-static long send_to_thread(int tgid, int tid, int signal)
+static long send_to_thread(int tgid, int tid, const struct siginfo *info)
 {
-	struct siginfo info = from_user(signal, SI_TKILL);
 	struct task *task;
 	long result = -ESRCH;
 	u64 flags;
 
-	if (tid <= 0 || !valid(signal))
+	if (tid <= 0 || !valid(info->signo))
 		return -EINVAL;
 	flags = spin_lock_irq(&task_lock);
 	task = task_find(tid);
 	if (task && (!tgid || task->process->pid == tgid))
-		result = send_if(task->process, task, &info);
+		result = send_if(task->process, task, info);
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }
 
 long sys_tkill(int tid, int signal)
 {
-	return send_to_thread(0, tid, signal);
+	struct siginfo info = from_user(signal, SI_TKILL);
+
+	return send_to_thread(0, tid, &info);
 }
 
 long sys_tgkill(int tgid, int tid, int signal)
 {
-	return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, signal);
+	struct siginfo info = from_user(signal, SI_TKILL);
+
+	return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, &info);
 }
 
 /* To others only what can't be taken for the kernel's or kill's. */
+static long queued_info(int pid, int signal, u64 user_info, struct siginfo *info)
+{
+	if (copy_from_user(info, user_info, sizeof(*info)))
+		return -EFAULT;
+	info->signo = signal;
+	return (info->code >= 0 || info->code == SI_TKILL) && pid != current->process->pid ? -EPERM : 0;
+}
+
 long sys_rt_sigqueueinfo(int pid, int signal, u64 user_info)
 {
 	struct siginfo info;
+	long error = queued_info(pid, signal, user_info, &info);
 
-	if (copy_from_user(&info, user_info, sizeof(info)))
-		return -EFAULT;
-	if ((info.code >= 0 || info.code == SI_TKILL) && pid != current->process->pid)
-		return -EPERM;
-	if (!valid(signal))
-		return -EINVAL;
-	info.signo = signal;
-	return send_to_process(pid, &info);
+	if (error)
+		return error;
+	return valid(signal) ? send_to_process(pid, &info) : -EINVAL;
+}
+
+long sys_rt_tgsigqueueinfo(int tgid, int tid, int signal, u64 user_info)
+{
+	struct siginfo info;
+	long error = tgid <= 0 || tid <= 0 ? -EINVAL : queued_info(tgid, signal, user_info, &info);
+
+	return error ? error : send_to_thread(tgid, tid, &info);
 }
 
 static const struct sigaction *action_of(const struct process *process, int signal)

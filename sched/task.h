@@ -8,6 +8,7 @@
 #include "fpu/context.h"
 #include "kernel/cpu.h"
 #include "kernel/initrd.h"
+#include "kernel/itimer.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "sched/signal.h"
@@ -75,6 +76,10 @@ struct task {
 	char name[16];
 };
 
+struct rlimit {
+	u64 soft, hard;
+};
+
 struct process {
 	int pid;
 	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
@@ -94,8 +99,14 @@ struct process {
 	struct tracee *tracee;		/* of the first thread, until its end has been told; with task_lock */
 	int maker;			/* tid of the thread that forked it */
 	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
+	struct {
+		struct rlimit stack, files;
+	} limits;			/* kernel/rlimit.c; with task_lock */
+	struct itimers itimers;
+	int death_signal;		/* what it gets when its parent ends, or 0 */
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
+	char exe[PATH_MAX];		/* the program's file; only its last thread changes it, in exec */
 };
 
 _Static_assert(offsetof(struct task, flags) == 0, "need_resched reads the first word");

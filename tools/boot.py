@@ -55,12 +55,14 @@ def listed_files(name):
 @dataclasses.dataclass
 class Result:
     """How a run ended. status is what run-qemu.sh returns; reasons are lines for stderr; ended is
-    true if Tarry itself powered off."""
+    true if Tarry itself powered off. device is the emulator's own exit status, which on QEMU is
+    what the kernel wrote to the exit device."""
     status: int
     log: list
     reasons: list
     seconds: float
     ended: bool
+    device: int
 
 
 @dataclasses.dataclass
@@ -155,7 +157,7 @@ class Session:
         status, reasons = self.judge(timed_out, ended)
         lines = self.log.all_lines()
         return Result(status, lines, reasons, seconds,
-                      any(VERDICT.fullmatch(line) for line in lines))
+                      any(VERDICT.fullmatch(line) for line in lines), self.machine.process.returncode)
 
     def close(self):
         """Ends the machine, and gives its ports back unless a thread hangs in one."""

@@ -210,7 +210,7 @@ static void run32(const char *code)
 	EXPECT_EQ(at_fault.ss, 0x2b);
 }
 
-__asm__(".text\npush_and_trap: .byte 0x53, 0x0f, 0x0b\nsyscall32: .byte 0x0f, 0x05\n");	/* push ebx; ud2 */
+__asm__(".text\npush_and_trap: .byte 0x53, 0x0f, 0x0b\nsyscall32: .byte 0x0f, 0x05, 0x0f, 0x0b\n");	/* push ebx; ud2 and syscall; ud2 */
 extern const char push_and_trap[], syscall32[];
 
 static void code_of_32_bits(void)
@@ -220,7 +220,10 @@ static void code_of_32_bits(void)
 	EXPECT_EQ(at_fault.rsp, (uint64_t)stack32 + sizeof(stack32) - 4);
 	if (on_tarry()) { /* Linux has 32-bit system calls */
 		run32(syscall32);
-		EXPECT_EQ(at_fault.rip, syscall32);
+		if (at_fault.rip != (uint64_t)syscall32) { /* Intel's CPUs refuse it */
+			EXPECT_EQ(at_fault.rip, syscall32 + 2);
+			EXPECT_EQ((int32_t)at_fault.rax, -ENOSYS);
+		}
 	}
 }
 
