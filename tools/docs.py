@@ -39,8 +39,8 @@ MACHINES = {                       # picture: (CPUID table, what it is)
 def transitions_page(table):
     """The table of events as markdown."""
     yield "# Every transition there is\n\n"
-    yield "Made by `make docs` from [fpu/transitions.def](../fpu/transitions.def). The kernel stops if it takes one that " \
-        "is not here.\n\n![The states](states.svg)\n"
+    yield "Made by `make docs` from [fpu/transitions.def](../fpu/transitions.def). The kernel stops if it takes one\n" \
+        "that is not here.\n\n![The states](states.svg)\n"
     for event, text in table.events.items():
         yield f"\n## {event}\n\n{text[0].upper()}{text[1:]}.\n\n| from | to | under | why |\n|---|---|---|---|\n"
         for t in table.transitions:

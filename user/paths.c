@@ -37,8 +37,10 @@ static void kernel_section(void)
 static void component(void)
 {
 	static uint8_t ymm[256], old[256];
-	struct tarry_update call = { .component = 2, .size = cpuid(0xd, 2).eax, .value = (uint64_t)ymm, .old = (uint64_t)old };
+	struct tarry_update call = { .component = 2, .size = cpuid(0xd, 2).eax };
 
+	call.value = (uint64_t)ymm;
+	call.old = (uint64_t)old;
 	use_registers(4);
 	update(&call);
 }
