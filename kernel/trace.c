@@ -17,6 +17,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/time.h"
 #include "kernel/trace.h"
@@ -224,6 +225,8 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 
 	if (ring_size)
 		record_transition(cpu, context, step, moved);
+	if (screen_on)
+		screen_transition(cpu, context, step);
 	if (debugger_events & BIT(step->event))
 		debugger_stop(context, step, moved);
 	irq_restore(flags);
@@ -350,7 +353,7 @@ static void write_header(void)
 	static char line[LINE_SIZE];
 	int n = format_text(line, sizeof(line),
 			    "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":%u,"
-			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
+			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy.name,
 			    fpu_config.native ? "native" : "soft", ncpus, fpu_config.features);
 
 	for (u32 i = 0; i < XF_COUNT; i++)
@@ -400,7 +403,7 @@ void trace_finish(void)
 		drain();
 	if (!boot_flag("stats"))
 		return;
-	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy->name,
+	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy.name,
 	     fpu_config.native ? "native" : "soft");
 	for (u32 i = 0; i < ncpus; i++)
 		log_counters(&cpus[i]->fpu, i + 1 == ncpus);
