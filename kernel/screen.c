@@ -201,7 +201,7 @@ void screen_init(void)
 {
 	if (!boot_flag("view"))
 		return;
-	view.policy = fpu_policy->name;
+	view.policy = fpu_policy.name;
 	view.features = fpu_config.features;
 	vga_take();
 	held = boot_option_is("view", "held");
