@@ -131,7 +131,7 @@ class Grading:
         if said.trouble:
             return said.trouble
         if not lines and test.test not in said.passed:
-            return [f"{test.test or test.name}: no result"]
+            return [f"{test.test or test.name}: no result", *story.of_log(said.log)]
         return story.of_output(lines) + self.transitions(test, lines)
 
     def transitions(self, test, lines):

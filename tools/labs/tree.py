@@ -94,11 +94,15 @@ def comment(lab, hole):
 
 def start_text(lab, hole, source, function, unused):
     """The function as the student gets it."""
-    if hole.replace:
-        return hole.replace.strip("\n")
+    above = hole.above.strip("\n") + "\n\n" if hole.above else ""
+    if hole.old:
+        text, old = source[function.start:function.end], hole.old.strip("\n") + "\n"
+        if text.count(old) != 1:
+            raise functions.NotFound(f"{hole.function} has this text {text.count(old)} times, not once:\n{old}")
+        return above + text.replace(old, comment(lab, hole) + hole.new.lstrip("\n"))
     does = hole.body.strip("\n") + "\n" if hole.body else f'\tLAB_HOLE("{label(lab, hole)}");\n'
     used = "".join(f"\t(void){name};\n" for name in unused)
-    return f"{source[function.start:function.brace]}{{\n{comment(lab, hole)}{used}{does}}}"
+    return f"{above}{source[function.start:function.brace]}{{\n{comment(lab, hole)}{used}{does}}}"
 
 
 def only_used_by(source, functions_out, rest):
@@ -128,7 +132,7 @@ def with_holes(lab, name, source):
     def pieces(unused):
         return [(f.start, f.end, start_text(lab, hole, source, f, unused.get(hole.function, ())))
                 for hole, f in holes]
-    lost = only_used_by(source, [f for hole, f in holes if not hole.replace], substitute(source, pieces({})))
+    lost = only_used_by(source, [f for hole, f in holes if not hole.old], substitute(source, pieces({})))
     text = substitute(source, pieces(lost))
     if "LAB_HOLE(" in text and HOLE_HEADER not in text:
         at = text.index("#include")
