@@ -94,10 +94,17 @@ def trouble_with(result, score):
     return "" if result.score() == score else f"{result.score()} points, not {score}"
 
 
+def trouble_with_start(lab, result):
+    """It scores what the lab says, and where a function stops, that is named."""
+    if any(hole.stops() for hole in lab.holes) and "is not written yet" not in report.text(result):
+        return "does not say what is not written yet"
+    return trouble_with(result, lab.start)
+
+
 def cases(lab, names):
     """(what, the folder's maker, the judge) of everything to be graded."""
     if not names:
-        yield "start", start_of(lab), lambda result: trouble_with(result, lab.start)
+        yield "start", start_of(lab), lambda result: trouble_with_start(lab, result)
         yield "reference", lambda folder: trees.reference(ROOT, lab, folder), lambda result: trouble_with(
             result, lab.points())
     for wrong in wrong_solutions(lab):

@@ -179,6 +179,24 @@ def submissions():
         raise Fail("a text was taken for a zip")
 
 
+def links():
+    """Fails if a link in a submission brings the reference in, or a folder around the files is not seen."""
+    lab = labs()[0]
+    name = lab.owned()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        inner = os.path.join(folder, "my work")
+        trees.reference(ROOT, lab, inner)
+        expect_equal(trees.submitted(lab, folder), inner, "the folder")
+        trees.read_submitted(inner, name)
+        os.rename(os.path.join(inner, name), os.path.join(folder, "else"))
+        os.symlink(os.path.join(folder, "else"), os.path.join(inner, name))
+        try:
+            trees.read_submitted(inner, name)
+        except course.LabError:
+            return
+    raise Fail("a link was followed")
+
+
 def nothing_given_away():
     """Fails if printing earns points: without the right sum, the right device status, or an end in time."""
     nonce, program = 12345, course.Program("p", "p.c")
@@ -223,7 +241,7 @@ def stories():
 
 
 def tests():
-    for function in (finder, finder_on_the_kernel, submissions, nothing_given_away, json_rules, stories):
+    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, json_rules, stories):
         yield function.__name__.replace("_", " "), function
     for lab in labs():
         for function in (holes, lab_is_whole, handout_zip):

@@ -165,12 +165,28 @@ def reference(root, lab, folder):
         write(folder, name, read(overlay if os.path.exists(os.path.join(overlay, name)) else root, name))
 
 
+def submitted(lab, student):
+    """The folder that the student's files are in: what was handed in, or the one folder in it."""
+    inside = [entry.path for entry in os.scandir(student) if entry.is_dir(follow_symlinks=False)]
+    if len(inside) == 1 and not os.path.exists(os.path.join(student, lab.owned()[0])):
+        return inside[0]
+    return student
+
+
+def read_submitted(student, name):
+    """A file of the student's; a link could lead to the reference."""
+    if os.path.realpath(os.path.join(student, name)) != os.path.join(os.path.realpath(student), name):
+        raise LabError(f"{name}: is a link, or lies behind one")
+    return read(student, name)
+
+
 def make_grading_tree(root, lab, student, tree):
     """The root's files, with only the student's own in place; what was built is reused."""
     copy_sources(root, lab, tree)
     copy_built(root, tree)
+    student = submitted(lab, student)
     for name in lab.owned():
-        text = read(student, name)
+        text = read_submitted(student, name)
         if not os.path.exists(os.path.join(tree, name)) or read(tree, name) != text:
             write(tree, name, text)
 
