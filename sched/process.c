@@ -42,6 +42,7 @@ struct process *process_create(struct process *parent)
 	process->limits = parent->limits;
 	process->maker = current->tid;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
+	memcpy(process->exe, parent->exe, sizeof(process->exe));
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);
 	nprocesses++;

@@ -271,7 +271,7 @@ __asm__(".text\nknown_registers:\n\t"
 	"push %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\t"
 	"mov $1, %rax\n\tmov $2, %rbx\n\tmov $3, %rcx\n\tmov $4, %rdx\n\tmov $5, %rsi\n\tmov $6, %rdi\n\tmov $7, %rbp\n\t"
 	"mov $8, %r8\n\tmov $9, %r9\n\tmov $10, %r10\n\tmov $11, %r11\n\tmov $12, %r12\n\tmov $13, %r13\n\t"
-	"mov $14, %r14\n\tmov $-15, %r15\n\tstc\n\tint3\n\t"
+	"mov $14, %r14\n\tmov $-15, %r15\n\tcmp %rax, %rax\n\tstc\n\tint3\n\t"
 	"mov %rax, seen\n\tmov %rbx, seen+8\n\tmov %rcx, seen+16\n\tmov %rdx, seen+24\n\tmov %rsi, seen+32\n\t"
 	"mov %rdi, seen+40\n\tmov %rbp, seen+48\n\tmov %r8, seen+56\n\tmov %r9, seen+64\n\tmov %r10, seen+72\n\t"
 	"mov %r11, seen+80\n\tmov %r12, seen+88\n\tmov %r13, seen+96\n\tmov %r14, seen+104\n\tmov %r15, seen+112\n\t"
@@ -344,7 +344,7 @@ static void registers(void)
 	printf("r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx\n", regs.r8, regs.r9, regs.r10, regs.r11,
 	       regs.r12, regs.r13, regs.r14, regs.r15);
 	printf("orig_rax %lx cs %lx ss %lx flags %lx ds %lx es %lx fs %lx gs %lx gs_base %lx\n", regs.orig_rax, regs.cs,
-	       regs.ss, regs.rflags & ~4ul, regs.ds, regs.es, regs.fs, regs.gs, regs.gs_base);
+	       regs.ss, regs.rflags, regs.ds, regs.es, regs.fs, regs.gs, regs.gs_base);
 	for (size_t i = 0; i < sizeof(regs); i += 8) {
 		request(PEEKUSER, child, i, (uintptr_t)&value);
 		if (value != *(uint64_t *)((char *)&regs + i))
