@@ -24,8 +24,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, "tools"), os.path.join(ROOT, "tests", "museum")]
+import boot
 import museum
-from labs import grade, report, runs, tree as trees
+from labs import grade, report, tree as trees
 from labs.course import LabError, find_lab, folders, read_lab
 
 WANTED = {"title", "loses", "says"}
@@ -138,9 +139,8 @@ def check(lab, names):
 def main():
     number, names = (sys.argv[1] if len(sys.argv) > 1 else None), sys.argv[2:]
     labs = [find_lab(ROOT, number)] if number else [read_lab(ROOT, folder) for folder in folders(ROOT)]
-    trouble = runs.make(ROOT, "iso")
-    if trouble:
-        sys.exit("\n".join(trouble))
+    os.environ.setdefault("LAB_PATIENCE", "3")         # it is not the machine's speed that is tested
+    boot.make("iso")
     results = [check(lab, names) for lab in labs]
     return int(not all(results))
 

@@ -132,7 +132,8 @@ class Grading:
             return said.trouble
         if not lines and test.test not in said.passed:
             return [f"{test.test or test.name}: no result", *story.of_log(said.log)]
-        return story.of_output(lines) + self.transitions(test, lines)
+        words = story.of_output(lines)
+        return (words if test.kind == "explore" else words[:story.TEXT_LINES]) + self.transitions(test, lines)
 
     def transitions(self, test, lines):
         if test.kind != "program" or not story.place_of(lines):

@@ -5,6 +5,7 @@ answers, without other labs and without this one's reference and wrong solutions
 into the tree it copies from.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -61,7 +62,9 @@ def copy_built(root, tree):
         return [name for name in names if name not in REUSED and os.path.isdir(os.path.join(where, name))
                 or name.endswith((".new", ".lock", ".iso"))]
     if os.path.isdir(built):
-        shutil.copytree(built, os.path.join(tree, "build"), symlinks=True, ignore=ignore)
+        with open(os.path.join(built, ".lock"), "w", encoding="ascii") as lock:     # as in tools/boot.py
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.copytree(built, os.path.join(tree, "build"), symlinks=True, ignore=ignore)
 
 
 def read(tree, name):
