@@ -10,7 +10,7 @@ A wrong solution is a file labs/NN-name/wrong/NAME.mutant, replacements as in th
 
 Nothing here may change the tree that it runs in.
 
-    campaign.py [NN [NAME...]]    all labs, one, or some of its wrong solutions
+    campaign.py [NN [NAME...]]    all labs, one, or some of its cases: start, reference, a wrong solution
 """
 
 import dataclasses
@@ -102,15 +102,13 @@ def trouble_with_start(lab, result):
     return trouble_with(result, lab.start)
 
 
-def cases(lab, names):
+def all_cases(lab):
     """(what, the folder's maker, the judge) of everything to be graded."""
-    if not names:
-        yield "start", start_of(lab), lambda result: trouble_with_start(lab, result)
-        yield "reference", lambda folder: trees.reference(ROOT, lab, folder), lambda result: trouble_with(
-            result, lab.points())
+    yield "start", start_of(lab), lambda result: trouble_with_start(lab, result)
+    yield "reference", lambda folder: trees.reference(ROOT, lab, folder), lambda result: trouble_with(
+        result, lab.points())
     for wrong in wrong_solutions(lab):
-        if not names or wrong.name in names:
-            yield wrong.name, wrong_of(lab, wrong), lambda result, wrong=wrong: trouble_with_wrong(lab, wrong, result)
+        yield wrong.name, wrong_of(lab, wrong), lambda result, wrong=wrong: trouble_with_wrong(lab, wrong, result)
 
 
 def used_seconds():
@@ -121,7 +119,9 @@ def used_seconds():
 def check(lab, names):
     """Grades all of a lab; True if the grader was right each time."""
     good = True
-    for what, make, judge in cases(lab, names):
+    for what, make, judge in all_cases(lab):
+        if names and what not in names:
+            continue
         started, used = time.monotonic(), used_seconds()
         try:
             result = graded(lab, make)

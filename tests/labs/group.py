@@ -100,6 +100,9 @@ def holes(lab):
             body = functions.find(answer, hole.function)
             expect(answer[body.brace:body.end] not in text, f"{hole.function} is still there")
             expect(f"Lab {lab.number}, step {hole.step}" in text, f"no step {hole.step} in {hole.file}")
+        trees.put_start(ROOT, lab, os.path.join(folder, "start"))
+        for name in trees.kernel_files(lab):
+            expect_equal(trees.read(os.path.join(folder, "start"), name), trees.read(tree, name), f"{name} at the start")
         headers = any(name.endswith(".h") for name in lab.owned())
         compiles(tree, [*lab.owned(), *(["fpu/switch.c", "fpu/kernel.c", "fpu/life.c"] if headers else [])])
         stopping = [hole.function for hole in lab.holes if hole.stops()]

@@ -130,6 +130,13 @@ def substitute(source, pieces):
 
 def with_holes(lab, name, source):
     """The text of the file name as the student gets it."""
+    try:
+        return make_text(lab, name, source)
+    except functions.NotFound as error:
+        raise LabError(f"{name}: {error}") from error
+
+
+def make_text(lab, name, source):
     holes = [(hole, functions.find(source, hole.function)) for hole in lab.holes if hole.file == name]
 
     def pieces(unused):
@@ -143,14 +150,9 @@ def with_holes(lab, name, source):
     return text
 
 
-def make_holes(lab, tree, only=lambda name: True):
+def make_holes(lab, tree):
     for name in dict.fromkeys(hole.file for hole in lab.holes):
-        if not only(name):
-            continue
-        try:
-            write(tree, name, with_holes(lab, name, read(tree, name)))
-        except functions.NotFound as error:
-            raise LabError(f"{name}: {error}") from error
+        write(tree, name, with_holes(lab, name, read(tree, name)))
 
 
 def make_student_tree(root, lab, tree):
@@ -159,6 +161,20 @@ def make_student_tree(root, lab, tree):
         raise LabError(f"{tree} is there already")
     copy_sources(root, lab, tree)
     make_holes(lab, tree)
+    if any(program.kernel == "start" for program in lab.programs.values()):
+        for name in kernel_files(lab):
+            write(tree, os.path.join("labs", lab.folder, "start", name), read(tree, name))
+
+
+def kernel_files(lab):
+    return [name for name in dict.fromkeys(hole.file for hole in lab.holes) if not name.startswith("user/")]
+
+
+def put_start(root, lab, tree):
+    """The kernel as it is handed out: a student's root keeps a copy of it, the teacher's makes it."""
+    kept = os.path.join(root, "labs", lab.folder, "start")
+    for name in kernel_files(lab):
+        write(tree, name, read(kept, name) if os.path.isdir(kept) else with_holes(lab, name, read(root, name)))
 
 
 def reference(root, lab, folder):
