@@ -91,7 +91,7 @@ static void init_gdt(struct cpu *cpu)
 		     "lretq\n"
 		     "1:\tmov %2, %%ss\n\t"
 		     "ltr %w3\n\t"
-		     "lldt %w4"
+		     "lldt %w4" /* a CPU starts with one of 64 KiB at address 0, where LAR would look */
 		     :
 		     : "m"(pointer), "i"(KERNEL_CS), "r"(KERNEL_SS), "r"(TSS_SELECTOR), "r"(0)
 		     : "rax", "memory");

@@ -159,7 +159,7 @@ static long section_ticks(u64 which)
 {
 	volatile u64 flags = irq_save(), save = 0, first, again;
 
-	if (fpu_has_registers(&current->fpu))
+	if (fpu_has_registers(&current->fpu) && fpregs_valid(fpu_this_cpu(), &current->fpu.user))
 		save = TICKS(fpu_image_save(fpu_this_cpu(), current->fpu.user.fpstate));
 	first = TICKS(kernel_fpu_begin(); kernel_fpu_end());
 	again = TICKS(kernel_fpu_begin(); kernel_fpu_end());

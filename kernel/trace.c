@@ -164,8 +164,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-							const struct fpu_step *step, u64 moved)
+static void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+			      const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -212,6 +212,17 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 	publish(cpu);
 }
 
+static __attribute__((noinline)) void show_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+						      const struct fpu_step *step, u64 moved)
+{
+	if (ring_size)
+		record_transition(cpu, context, step, moved);
+	if (screen_on)
+		screen_transition(cpu, context, step);
+	if (debugger_events & BIT(step->event))
+		debugger_stop(context, step, moved);
+}
+
 /*
  * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts on.
  * What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside the
@@ -223,12 +234,7 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	if (ring_size)
-		record_transition(cpu, context, step, moved);
-	if (screen_on)
-		screen_transition(cpu, context, step);
-	if (debugger_events & BIT(step->event))
-		debugger_stop(context, step, moved);
+	show_transition(cpu, context, step, moved);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }

@@ -50,7 +50,7 @@ want_test() {
 }
 
 want_browser() {
-	want chromium-headless-shell chromium-headless-shell
+	want chromium-headless-shell chromium-headless-shell chromium
 	want nodejs node
 	want npm npm
 }

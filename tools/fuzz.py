@@ -23,7 +23,7 @@ COUNT = re.compile(r"fuzz: (\d+) (\w+)s: .*")
 LAST_LINE = re.compile(r"fuzz: (\d+) findings, (\d+) checks of registers, (\d+) mismatches")
 SECONDS = 3600
 SMP = 4
-CASES = {"frame": 100_000, "call": 1_000_000}
+CASES = {"frame": 100_000, "regset": 100_000, "call": 1_000_000}
 
 
 @dataclasses.dataclass

@@ -1,11 +1,11 @@
 /*
- * fuzz [-s SEED] [-f FRAMES] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS] - hostile input for the kernel, counted.
+ * fuzz [-s SEED] [-f FRAMES] [-r REGSETS] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS] - hostile input, counted.
  *
- * FRAMES signal frames are thrown at rt_sigreturn, and CALLS system calls made, good and bad, by PROCESSES processes
- * at a time, while TASKS others keep the storm's patterns in all their registers and look. Each case is made from the
- * seed and its number alone: -b FIRST -f 1 -j 1 throws one again. At the end the kernel's memory must be what it was.
- * A finding names its case and the first one that its process threw. The last line counts; the status is 1 if there
- * was a finding.
+ * FRAMES signal frames are thrown at rt_sigreturn, REGSETS sets of registers written to a process by its tracer, and
+ * CALLS system calls made, good and bad, by PROCESSES processes at a time, while TASKS others keep the storm's patterns
+ * in all their registers and look. Each case is made from the seed and its number alone: -b FIRST -f 1 -j 1 throws one
+ * again. At the end the kernel's memory must be what it was. A finding names its case and the first one that its
+ * process threw. The last line counts; the status is 1 if there was a finding.
  */
 #include <fuzz.h>
 #include <storm.h>
@@ -14,6 +14,7 @@ enum { MAX_TASKS = 32, LOOK_MS = 4, PROGRESS_LINES = 32, WARM_UP = 100, STUCK_LO
 
 static const struct fuzz_kind kinds[] = {
 	{ "frame", { "taken", "refused" }, fuzz_frames, 1000, 0 },
+	{ "regset", { "taken", "refused" }, fuzz_regsets, 1000, 0 },
 	{ "call", { "done", "refused" }, fuzz_calls, 30, 1 },
 };
 #define KINDS	ARRAY_SIZE(kinds)
@@ -23,7 +24,7 @@ uint32_t fuzz_nrunners = 3;
 struct fuzz_runner *fuzz_runners;
 struct storm_shared *storm_shared;
 
-static uint64_t cases[KINDS] = { 2000, 20000 }, first;
+static uint64_t cases[KINDS] = { 2000, 2000, 20000 }, first;
 static uint64_t ntasks = 4;
 static struct storm_task tasks[MAX_TASKS];
 static int task_pids[MAX_TASKS];
@@ -129,6 +130,7 @@ static void ended(const struct fuzz_kind *kind, struct fuzz_runner *r, int statu
 {
 	char text[60];
 
+	kill(-r->pid, SIGKILL);		/* children that it has stopped, if it has a group of its own */
 	r->pid = 0;
 	collect_finding(kind, r);
 	if (status == 0 && r->at == r->end)
@@ -305,7 +307,7 @@ static void warm_up(void)
 
 static _Noreturn void usage(void)
 {
-	dprintf(2, "usage: fuzz [-s SEED] [-f FRAMES] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS]\n");
+	dprintf(2, "usage: fuzz [-s SEED] [-f FRAMES] [-r REGSETS] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS]\n");
 	exit(2);
 }
 
@@ -319,7 +321,8 @@ static void options(int argc, char **argv)
 		switch (argv[i][1]) {
 		case 's': fuzz_seed = value; break;
 		case 'f': cases[0] = value; break;
-		case 'c': cases[1] = value; break;
+		case 'r': cases[1] = value; break;
+		case 'c': cases[2] = value; break;
 		case 'b': first = value; break;
 		case 'j': fuzz_nrunners = value && value <= FUZZ_RUNNERS ? (uint32_t)value : FUZZ_RUNNERS; break;
 		case 't': ntasks = value <= MAX_TASKS ? value : MAX_TASKS; break;

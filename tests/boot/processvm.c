@@ -3,12 +3,15 @@
  * Catches: a copy that goes past a key or a read-only page, or by the wrong task's keys; one that is all or nothing
  * where Linux stops half-way, or says nothing of it; a list of buffers that is believed.
  */
+#include <sigcontext.h>
 #include <xstate.h>
 #include "ktap.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
 #define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
 #define PAGES	6
+#define LOOKS	3000
+#define STACK_SIZE (16 * PAGE_SIZE)
 
 /* Inherited by each child, which has its own of them: two to write, none, one to read, none at all, one with a key. */
 static char *pages;
@@ -205,11 +208,56 @@ static void keys(void)
 	pkey_free(key);
 }
 
+static void do_nothing(int signal) { (void)signal; }
+
+/* Closes the key and takes signals on a stack whose pages are not there, so that pushing the frame waits. */
+static void take_signals(int key, volatile int *ready)
+{
+	struct stack stack = { (void *)mmap(NULL, STACK_SIZE, RW, ANON, -1, 0), 0, 0, STACK_SIZE };
+
+	syscall2(SYS_sigaltstack, &stack, NULL);
+	set_handler(SIGUSR1, do_nothing, SA_ONSTACK, 0);
+	wrpkru(pkru_with(rdpkru(), key, PKEY_DISABLE_ACCESS));
+	for (;;) {
+		madvise(stack.sp, STACK_SIZE, MADV_DONTNEED);
+		kill((int)getpid(), SIGUSR1);
+		*ready = 1;
+	}
+}
+
+/* While the kernel writes a frame it has all keys open: that is nobody else's business. */
+static void frames(void)
+{
+	int key = (int)pkey_alloc(0, 0);
+	volatile int *ready = (int *)mmap(NULL, PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (key < 0 || !on_tarry()) {
+		munmap((void *)ready, PAGE_SIZE);
+		SKIP("no protection keys, or Linux, which does not look at them");
+	}
+	pages = (char *)mmap(NULL, PAGES * PAGE_SIZE, RW, ANON, -1, 0);
+	pkey_mprotect(page(KEY), PAGE_SIZE, RW, key);
+	other = (int)fork();
+	if (!other)
+		take_signals(key, ready);
+	while (!*ready)
+		sched_yield();
+	sleep_ms(2);				/* it has left its CPU with the key closed */
+	for (int i = 0; i < LOOKS; i++)
+		EXPECT_EQ(get(buffer, page(KEY), 8), -EFAULT);
+	kill(other, SIGKILL);
+	EXPECT_EQ(wait_status(other), 128 + SIGKILL);
+	munmap((void *)ready, PAGE_SIZE);
+	munmap(pages, PAGES * PAGE_SIZE);
+	pkey_free(key);
+}
+
 static const struct ktap_test tests[] = {
 	{ "copies between lists of buffers", copies },
 	{ "as far as it goes", partial },
 	{ "what is refused", refused },
 	{ "the protection keys of both sides", keys },
+	{ "and not those of the kernel while it writes a frame", frames },
 };
 
 KTAP_MAIN(tests)

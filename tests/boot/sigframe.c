@@ -126,9 +126,10 @@ static void spoil(int signal, struct info *info, struct context *uc)
 	case 10: uc->fpstate = (uint8_t *)0xffffffff80000000; break;
 	case 11: header[0] |= 1ul << 10; break;		/* PASID: a supervisor component */
 	case 12: uc->rip = 0xffffffff80100000; break;	/* the kernel */
+	case 13: uc->ss = 0xa55f; break;		/* in a local table that is not there */
 	}
 }
-#define SPOILERS 13
+#define SPOILERS 14
 
 static void count_segv(int signal, struct info *info, struct context *uc)
 {

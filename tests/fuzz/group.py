@@ -8,7 +8,7 @@ another task's registers.
 from framework import Fail
 from fuzz import Fuzz
 
-CASES = {"frame": 4_000, "call": 30_000}
+CASES = {"frame": 4_000, "regset": 4_000, "call": 20_000}
 SECONDS = 240
 
 
@@ -19,4 +19,4 @@ def short_run():
 
 
 def tests():
-    yield "frames and calls", short_run
+    yield "frames, regsets, calls", short_run

@@ -46,6 +46,7 @@ extern uint32_t fuzz_nrunners;
 /* fuzz_frames.c, fuzz_calls.c, fuzz_regsets.c */
 void fuzz_frames(struct fuzz_runner *r);
 void fuzz_calls(struct fuzz_runner *r);
+void fuzz_regsets(struct fuzz_runner *r);
 
 /* fuzz_image.c: from here on all that is random comes from this case. */
 void fuzz_begin(const char *kind, uint64_t number);
@@ -124,6 +125,7 @@ int fuzz_throw(const struct context *context, const struct fuzz_registers *regis
 void fuzz_landing(void);
 void fuzz_trap(void);			/* an invalid instruction, in any mode */
 _Noreturn void fuzz_recover(void);
+_Noreturn void fuzz_stop_for_ever(void);	/* by SIGSTOP; needs no register */
 /* call[0] with the arguments behind it. Whom it makes, if makes_task, ends at once. */
 long fuzz_call(const uint64_t call[7], int makes_task);
 

@@ -40,6 +40,7 @@ struct storm_call {
 	int64_t result;
 };
 
+#define STORM_TASKS	64
 #define STORM_CALLS	4
 #define STORM_BUFFER	512
 
@@ -93,6 +94,8 @@ struct storm_shared {
 	volatile uint64_t plugged;	/* CPUs that have gone and come back */
 	uint64_t wanted;		/* checks */
 	uint64_t cpus;			/* the CPUs that there are; 0: no sched_setaffinity */
+	volatile uint64_t signals;	/* handled */
+	volatile uint32_t ntids, tids[STORM_TASKS];	/* of the tasks that get them, 0 before there is one */
 };
 extern struct storm_shared *storm_shared;
 
@@ -118,6 +121,10 @@ void storm_compare(struct storm_task *t);	/* counts, and prints what differs */
 void storm_forget(struct storm_task *t);		/* the plan of the last round */
 void storm_do(struct storm_task *t, uint32_t n);	/* a round with the n calls planned; not the comparing */
 void storm_work(struct storm_task *t);	/* a whole round; what it made has ended when it returns */
+
+/* storm_signals.c: from here on SIGUSR1 has a handler that spoils all registers; the caller takes signals. */
+void storm_hear_signals(void);
+void storm_take_signals(void);
 
 /* storm_talk.c: one exchange with the partner; one answer to the worker. Whole rounds, both. */
 void storm_ask(struct storm_task *t);

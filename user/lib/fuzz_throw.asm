@@ -15,7 +15,7 @@ HAS_PKU		equ 2
 KEYS_DEFAULT	equ 0x55555554
 RFLAGS_NONE	equ 0x202
 
-global fuzz_throw, fuzz_landing, fuzz_trap, fuzz_recover, fuzz_call, fuzz_landed
+global fuzz_throw, fuzz_landing, fuzz_trap, fuzz_recover, fuzz_call, fuzz_stop_for_ever, fuzz_landed
 
 section .text
 
@@ -134,6 +134,16 @@ fuzz_call:
 	syscall
 .parent:
 	unkeep
+
+; Stops, again and again, whatever is in the registers, the stack pointer too.
+fuzz_stop_for_ever:
+	mov eax, 39
+	syscall
+	mov edi, eax
+	mov esi, 19
+	mov eax, 62
+	syscall
+	jmp fuzz_stop_for_ever
 
 section .rodata
 default_mxcsr:	dd 0x1f80

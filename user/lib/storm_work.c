@@ -77,6 +77,16 @@ static void plan_migrate(struct storm_task *t, struct storm_call *c)
 	c->argument[2] = (uint64_t)&t->mask;
 }
 
+/* To any task, the caller too. Whoever gets it has ended, perhaps. */
+static void plan_signal(struct storm_task *t, struct storm_call *c)
+{
+	uint32_t n = storm_shared->ntids;
+
+	c->nr = n ? SYS_tkill : SYS_getpid;
+	c->argument[0] = n ? storm_shared->tids[storm_random(t) % n] : 0;
+	c->argument[1] = SIGUSR1;
+}
+
 static void plan_fork(struct storm_task *t, struct storm_call *c)
 {
 	(void)t;
@@ -108,10 +118,10 @@ static const struct work {
 	{ "yield", plan_yield, 20, 0 }, { "getpid", plan_getpid, 10, 0 },
 	{ "nanosleep", plan_sleep, 6, 0 }, { "getrandom", plan_getrandom, 10, 0 },
 	{ "crypt", plan_crypt, 8, 0 }, { "spin", plan_spin, 16, 0 },
-	{ "sched_setaffinity", plan_migrate, 12, 0 }, { "fork", plan_fork, 1, 1 },
+	{ "sched_setaffinity", plan_migrate, 12, 0 }, { "signal", plan_signal, 8, 0 }, { "fork", plan_fork, 1, 1 },
 	{ "clone", plan_thread, 2, 1 },
 };
-#define WEIGHTS		85
+#define WEIGHTS		93
 
 static const struct work *choose(struct storm_task *t)
 {
