@@ -1,7 +1,7 @@
 /*
- * Timers that send signals: ITIMER_REAL with alarm, and those of timer_create. They belong to the process; fork inherits
- * none, exec keeps ITIMER_REAL alone. Precision is the tick's. A timer that expires while its last signal has not been
- * taken yet sends no second one but counts. Clocks of CPU time are not here: EINVAL.
+ * Timers that send signals: ITIMER_REAL with alarm, and those of timer_create. They belong to the process; fork
+ * inherits none, exec keeps ITIMER_REAL alone. Precision is the tick's. A timer that expires while its last signal
+ * has not been taken yet sends no second one but counts. Clocks of CPU time are not here: EINVAL.
  */
 #include "kernel/errno.h"
 #include "kernel/itimer.h"
@@ -115,14 +115,14 @@ void itimers_exit(struct process *process)
 	timer_cancel(&process->itimers.real.timer);
 }
 
-/* Nanoseconds until it expires, at least 1; 0: it is not armed. */
-static u64 remaining(const struct itimer *it)
+/* Nanoseconds until it expires, if it is late at least so many; 0: it is not armed. */
+static u64 remaining(const struct itimer *it, u64 least)
 {
 	u64 now = clock_ns();
 
 	if (timer_expired(&it->timer))
 		return 0;
-	return it->timer.when > now ? it->timer.when - now : 1;
+	return it->timer.when > now + least ? it->timer.when - now : least;
 }
 
 /* first: nanoseconds from now, or 0 to disarm it. */
@@ -146,7 +146,8 @@ static long set_real(const struct itimerspec *new, struct itimerspec *old)
 	struct itimer *it = &timers->real;
 
 	mutex_lock(&timers->lock);
-	*old = (struct itimerspec){ parts(it->interval, NSEC_PER_USEC), parts(remaining(it), NSEC_PER_USEC) };
+	old->interval = parts(it->interval, NSEC_PER_USEC);
+	old->value = parts(remaining(it, NSEC_PER_USEC), NSEC_PER_USEC);
 	if (new)
 		arm(it, timespec_ns(&new->value), timespec_ns(&new->interval));
 	mutex_unlock(&timers->lock);
@@ -298,7 +299,7 @@ static long set_made(int id, int flags, const struct itimerspec *new, struct iti
 	mutex_lock(&timers->lock);
 	it = find(timers, id);
 	if (it) {
-		*old = (struct itimerspec){ parts(it->interval, 1), parts(remaining(it), 1) };
+		*old = (struct itimerspec){ parts(it->interval, 1), parts(remaining(it, 1), 1) };
 		if (new)
 			arm(it, until(it, &new->value, flags), timespec_ns(&new->interval));
 	}

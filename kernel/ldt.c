@@ -1,9 +1,9 @@
 /*
  * Local descriptor tables: modify_ldt, for programs with segments of their own. An address space has none until it
  * asks. A table is never changed in place: a new one is installed, every CPU that uses the address space is told, and
- * only then is the old one freed; so what a CPU with interrupts off has looked up in its table stays true. Nothing here
- * may let a descriptor in that user mode could not have been given: all are ordinary code or data, privilege level 3,
- * never of 64-bit code.
+ * only then is the old one freed; so what a CPU with interrupts off has looked up in its table stays true. Nothing
+ * here may let a descriptor in that user mode could not have been given: all are ordinary code or data, privilege level
+ * 3, never of 64-bit code.
  */
 #include "kernel/cpu.h"
 #include "kernel/errno.h"

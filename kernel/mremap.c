@@ -1,6 +1,6 @@
 /*
- * mremap: a mapping grows, shrinks or moves with its pages, whose contents nobody copies: page-table entries are taken
- * out of one place and put into another. One area at a time, as on Linux.
+ * mremap: a mapping grows, shrinks or moves with its pages, whose contents nobody copies: page-table entries are
+ * taken out of one place and put into another. One area at a time, as on Linux.
  */
 #include "kernel/errno.h"
 #include "kernel/mm.h"
@@ -21,8 +21,8 @@ static long check(const struct remap *r, u64 raw_old_size)
 		return -EINVAL;
 	if (!(r->flags & MREMAP_FIXED))
 		return 0;
-	if (!(r->flags & MREMAP_MAYMOVE) || r->to % PAGE_SIZE || r->to < USER_START || !user_range(r->to, r->new_size) ||
-	    (r->to < r->from + r->old_size && r->from < r->to + r->new_size))
+	if (!(r->flags & MREMAP_MAYMOVE) || r->to % PAGE_SIZE || r->to < USER_START ||
+	    !user_range(r->to, r->new_size) || (r->to < r->from + r->old_size && r->from < r->to + r->new_size))
 		return -EINVAL;
 	return 0;
 }
@@ -77,7 +77,8 @@ static long remap(struct mm *mm, const struct remap *r)
 		return move(mm, r, to);
 	}
 	if (r->new_size <= r->old_size) {
-		long error = r->new_size < r->old_size ? mm_unmap(mm, r->from + r->new_size, r->from + r->old_size) : 0;
+		bool shrinks = r->new_size < r->old_size;
+		long error = shrinks ? mm_unmap(mm, r->from + r->new_size, r->from + r->old_size) : 0;
 
 		return error ? error : (long)r->from;
 	}

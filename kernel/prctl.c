@@ -1,4 +1,4 @@
-/* prctl: the name of a thread, the signal that a process gets when its parent ends. All else is EINVAL, as on Linux. */
+/* prctl: the name of a thread, the signal that a process gets when its parent ends. All else is EINVAL. */
 #include "kernel/errno.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"

@@ -104,11 +104,13 @@ u64 ptrace_syscall_entry(struct regs *regs)
 	return emulated || task_killed() ? ~0ul : regs->orig_rax;
 }
 
-/* The step that began with the system call is complete before the next instruction. */
+/* The step that began with the system call is complete before the next instruction; exec has told so already. */
 static void step_over(const struct regs *regs)
 {
 	const struct siginfo info = { .signo = SIGTRAP, .code = TRAP_BRKPT, .address = regs->rip };
 
+	if (current->signals.pending.set & SIG_BIT(SIGTRAP))
+		return;
 	current->signals.trap.vector = EXC_DEBUG;
 	current->signals.trap.error = 0;
 	signal_fault(&info);

@@ -127,7 +127,7 @@ static long look_at_tracees(struct process *process, struct wait *wait)
 	return result;
 }
 
-/* The pid of one there is something to tell of, 0 if there is none now, -ECHILD if there never will be. With task_lock. */
+/* The pid of one there is something to tell of; 0: nothing yet; -ECHILD: there never will be. With task_lock. */
 static long look(struct process *process, struct wait *wait)
 {
 	struct process *child, *next;

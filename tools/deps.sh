@@ -46,10 +46,11 @@ want_test() {
 	want musl-tools musl-gcc
 	want libcmocka-dev /usr/include/cmocka.h
 	want gdb gdb
+	want xz-utils xz
 }
 
 want_browser() {
-	want chromium-headless-shell chromium-headless-shell
+	want chromium-headless-shell chromium-headless-shell chromium
 	want nodejs node
 	want npm npm
 }

@@ -25,7 +25,7 @@ ARROWS = {
     ("ACTIVE", "INACTIVE"): ("M68,86 L184,211", 103, 136, "end"),
     ("INACTIVE", "ACTIVE"): ("M206,212 L94,88", 148, 136, "start"),
     ("CACHED", "INACTIVE"): ("M412,86 L296,211", 377, 136, "start"),
-    ("INACTIVE", "CACHED"): ("M274,212 L386,88", 332, 136, "end"),
+    ("INACTIVE", "CACHED"): ("M274,212 L386,88", 322, 136, "end"),
     ("INACTIVE", "INACTIVE"): ("M300,226 C334,222 334,252 302,246", 329, 233, "start"),
     ("NONE", "INACTIVE"): ("M224,302 L224,256", 219, 282, "end"),
     ("INACTIVE", "NONE"): ("M256,254 L256,300", 261, 282, "start"),

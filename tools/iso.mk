@@ -8,7 +8,7 @@
 
 ISO_TOOLS := tools/iso.py tools/image.py tools/errors.py
 
-.PHONY: iso test-image run gdb stepper test test-boot test-bochs test-abi test-cli FORCE
+.PHONY: iso test-image run gdb stepper docs test test-boot test-bochs test-abi test-cli FORCE
 iso: $(BUILD)/tarry.iso $(GDB_SCRIPTS)
 test-image: iso user-tests $(BUILD)/test.list
 
@@ -46,6 +46,10 @@ stepper: $(if $(TRACE),,iso)
 	@$(if $(TRACE),,./run-qemu.sh --smp 2 --trace $(BUILD)/trace --exec $(BUILD)/user/bin/sh \
 		< tools/stepper/example.sh)
 	@tools/stepper.py $(or $(TRACE),$(BUILD)/trace)
+
+# The pictures, tables and pieces of trace in docs/; CHECK=1 only says which are stale.
+docs:
+	@tools/docs.py $(if $(CHECK),--check)
 
 test:
 	./run-tests.sh

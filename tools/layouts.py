@@ -16,6 +16,7 @@ NAMES = os.path.join(ROOT, "fpu", "xstate.c")
 LEAF = 0xd
 LEGACY, HEADER, ALIGN = 512, 64, 64
 COMPACT_FIRST = LEGACY + HEADER
+FIXED = (("legacy region: x87, SSE", 0, LEGACY), ("header: XSTATE_BV, XCOMP_BV", LEGACY, HEADER))
 WIDTH, COLUMN, TOP = 640, 230, 40
 SUPERVISOR, ALIGNED, XFD = 1, 2, 4                 # in ECX of a component's sub-leaf
 
@@ -91,16 +92,24 @@ def height(size):
     return 15 + min(size, 1024) // 32
 
 
+def describe(part):
+    """How a row looks, and what it is called: a component, a fixed part's name, or None for a gap."""
+    if part is None:
+        return "gap", "unused"
+    if isinstance(part, str):
+        return "fixed", part
+    text = f"{part.number} {part.name}" + (", supervisor" if part.supervisor else "") + (", XFD" if part.xfd else "")
+    return "supervisor" if part.supervisor else "user", text
+
+
 def draw(x, title, rows):
     """One column; gives its SVG and where it ends."""
     parts = [f'<text class="title" x="{x}" y="{TOP - 22}">{title}</text>',
              f'<text x="{x}" y="{TOP - 8}">{end_of(rows):,} bytes</text>']
     y = TOP
-    for part, start, size in [("legacy region: x87, SSE", 0, LEGACY), ("header: XSTATE_BV, XCOMP_BV", LEGACY, HEADER), *rows]:
+    for part, start, size in [*FIXED, *rows]:
         tall = height(size)
-        kind = "gap" if part is None else "fixed" if isinstance(part, str) else "supervisor" if part.supervisor else "user"
-        name = "unused" if part is None else part if isinstance(part, str) else f"{part.number} {part.name}" \
-            + (", supervisor" if part.supervisor else "") + (", XFD" if part.xfd else "")
+        kind, name = describe(part)
         parts.append(f'<rect class="{kind}" x="{x}" y="{y}" width="{COLUMN}" height="{tall}"/>'
                      f'<text x="{x + 6}" y="{y + tall // 2 + 4}">{name}</text>'
                      f'<text x="{x + COLUMN - 6}" y="{y + tall // 2 + 4}" text-anchor="end">{size:,}</text>'

@@ -1,7 +1,7 @@
 /*
- * driver - runs the programs that its arguments name, one after the other, and says where each one's output begins and
- * how it ended. A program is over when its last descendant is, daemons too: all hold the pipe of which we wait for the
- * end. The same file runs on Linux and on Tarry.
+ * driver - runs the programs that its arguments name, one after the other, and says where each one's output begins
+ * and how it ended. A program is over when its last descendant is, daemons too: all hold the pipe of which we wait for
+ * the end. The same file runs on Linux and on Tarry.
  */
 #include <stdio.h>
 #include <string.h>

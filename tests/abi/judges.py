@@ -1,6 +1,6 @@
-"""The Linux kernel's own tests, built from the newest Linux source that the distribution has and run unmodified: which
-there are, how they are built, what they must print, and which can't pass here, with the reason. All run in one boot,
-one after the other (driver.c), some also on the host under a terminal, and there the whole text must be the same.
+"""The Linux kernel's own tests, built from the newest Linux source that the distribution has and run unmodified:
+which there are, how they are built, what they must print, and which can't pass here, with the reason. They run in one
+boot, one after the other (driver.c), some also on the host on a terminal, and there the whole text must be the same.
 
 A test's exit status is not enough (xstate.c prints [FAIL] and returns 0), so its lines are counted.
 """
@@ -27,7 +27,7 @@ HEADER, DRIVER = os.path.join(HERE, "selftests.h"), os.path.join(HERE, "driver.c
 FLAGS = ("-static", "-no-pie", "-std=gnu99", "-O2", "-pthread", "-w", "-D_GNU_SOURCE=", "-mxsave", "-include", HEADER)
 HOST_HEADERS = ("/usr/include", "/usr/include/x86_64-linux-gnu")
 COMPILERS = {"musl": ("musl-gcc", tuple(f"-idirafter{path}" for path in HOST_HEADERS)), "glibc": ("gcc", ())}
-SECONDS = 100
+SECONDS = 300
 HOST_SECONDS = 30
 GUEST_FOLDER = "/selftests"
 WITHOUT_SMAP = QEMU_CPU + ",-smap"     # QEMU reads a far return's stack with supervisor rights, which SMAP refuses
@@ -38,9 +38,9 @@ BAD = re.compile(r"\s*(\[FAIL\]|not ok |FAIL\b|Assertion failed)|# Totals:.* fai
 
 @dataclasses.dataclass
 class Judge:
-    """One selftest. good: how many lines say that something is right. more: further sources of the same folder; flags:
-    as its Makefile has them. same: the whole text must be the host's. cpu: the processor it needs. skip: why it can't be
-    judged here."""
+    """One selftest. good: how many lines say that something is right. more: further sources of the same folder;
+    flags: as its Makefile has them. same: the whole text must be the host's. cpu: the processor it needs. skip: why
+    it can't be judged here."""
     folder: str
     name: str
     good: int = 0
@@ -114,8 +114,9 @@ def build(judge, root):
     folder = os.path.join(root, selftests.SELFTESTS)
     compiler, headers = COMPILERS[judge.libc]
     sources = [os.path.join(folder, judge.folder, name) for name in (judge.name + ".c", *judge.more)]
-    words = [compiler, *FLAGS, *judge.flags, "-I" + folder, "-idirafter" + os.path.join(root, selftests.UAPI), *headers]
-    return compile_to(os.path.join(BIN, judge.name), words + sources + ["-lrt", "-ldl", "-lm"], [*sources, HEADER, __file__])
+    words = [compiler, *FLAGS, *judge.flags, "-I" + folder,
+             "-idirafter" + os.path.join(root, selftests.UAPI), *headers, *sources, "-lrt", "-ldl", "-lm"]
+    return compile_to(os.path.join(BIN, judge.name), words, [*sources, HEADER, __file__])
 
 
 def build_all(judges):
@@ -147,8 +148,9 @@ def on_tarry(driver, paths, cpu):
         with open(path, "rb") as file:
             images[guest] = file.read()
     argv = ["/bin/driver", *(f"{GUEST_FOLDER}/{name}" for name in paths)]
-    result, out, _ = capture(Boot(argv=[word.encode() for word in argv], files=images, timeout=SECONDS, smp=2, qemu_cpu=cpu,
-                                  cmdline="log=com2"))
+    boot = Boot(argv=[word.encode() for word in argv], files=images, timeout=SECONDS, smp=2, qemu_cpu=cpu,
+                cmdline="log=com2")
+    result, out, _ = capture(boot)
     return split(out.decode("utf-8", "replace")), "\n".join([*result.reasons, *result.log])
 
 

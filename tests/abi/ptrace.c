@@ -523,8 +523,8 @@ static void show_call(const char *what)
 
 	request(GETEVENTMSG, child, 0, (uintptr_t)&message);
 	request(GETSIGINFO, child, 0, (uintptr_t)&info);
-	printf("%s: number %ld, %ld %ld %ld %ld %ld %ld, message %lu, signal %d code %#x\n", what, (long)regs.orig_rax, regs.rdi,
-	       regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, message, info.si_signo, info.si_code);
+	printf("%s: number %ld, %ld %ld %ld %ld %ld %ld, message %lu, signal %d code %#x\n", what, (long)regs.orig_rax,
+	       regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9, message, info.si_signo, info.si_code);
 }
 
 /* Runs on until the child is about to make that call. */
@@ -685,7 +685,8 @@ static void step_into_handler(void)
 	go("signal", CONT, 0);
 	go("step into the handler", SINGLESTEP, SIGUSR1);
 	regs = get_regs();
-	printf("at its start: %d, first argument %lu, flags %lx\n", regs.rip == (uint64_t)count, regs.rdi, regs.rflags & 0x100);
+	printf("at its start: %d, first argument %lu, flags %lx\n", regs.rip == (uint64_t)count, regs.rdi,
+	       regs.rflags & 0x100);
 	go("one more", SINGLESTEP, 0);
 	go("end", CONT, 0);
 }
@@ -706,7 +707,8 @@ static void try_regset(const char *what, long how, long type, size_t size)
 	long result = regset(how, type, buffer, size);
 
 	printf("%s: %s", what, result_text(result));
-	printf(", %zu%s\n", type == NT_X86_XSTATE && iovec.iov_len > 832 ? 0 : iovec.iov_len, iovec.iov_len == size ? " all" : "");
+	printf(", %zu%s\n", type == NT_X86_XSTATE && iovec.iov_len > 832 ? 0 : iovec.iov_len,
+	       iovec.iov_len == size ? " all" : "");
 }
 
 static void load_vectors(void)
@@ -716,7 +718,8 @@ static void load_vectors(void)
 	uint32_t mxcsr = 0x3f80, mxcsr_after;
 	uint16_t fcw = 0x27f, fcw_after;
 
-	__asm__ volatile("movups %3, %%xmm5\n\tldmxcsr %4\n\tfldcw %5\n\tint3\n\tmovups %%xmm5, %0\n\tstmxcsr %1\n\tfnstcw %2"
+	__asm__ volatile("movups %3, %%xmm5\n\tldmxcsr %4\n\tfldcw %5\n\tint3\n\t"
+			 "movups %%xmm5, %0\n\tstmxcsr %1\n\tfnstcw %2"
 			 : "=m"(after), "=m"(mxcsr_after), "=m"(fcw_after) : "m"(value), "m"(mxcsr), "m"(fcw) : "xmm5");
 	mxcsr = 0x1f80;
 	__asm__ volatile("ldmxcsr %0\n\tfninit" : : "m"(mxcsr));
@@ -766,7 +769,8 @@ static void regsets(void)
 	printf("the same as a set: %d\n", !memcmp(&fp, &again, sizeof(fp)));
 	regset(GETREGSET, NT_X86_XSTATE, xstate, sizeof(xstate));
 	size = iovec.iov_len;
-	printf("legacy part the same: %d, components there: %d\n", !memcmp(&fp, xstate, 416), !!*(uint64_t *)(xstate + 464));
+	printf("legacy part the same: %d, components there: %d\n", !memcmp(&fp, xstate, 416),
+	       !!*(uint64_t *)(xstate + 464));
 	again.mxcsr = 0xffffffff;
 	printf("bad MXCSR: %s\n", result_text(request(SETFPREGS, child, 0, (uintptr_t)&again)));
 	xstate[512 + 8] = 1;
@@ -801,6 +805,12 @@ static void program_change(void)
 {
 	start(run_self);
 	go("exec", CONT, 0);
+	go("end", CONT, 0);
+	start(run_self);
+	until_call(SYS_execve, SYSCALL);
+	go("step over exec", SINGLESTEP, 0);
+	printf("result %ld\n", (long)get_regs().rax);
+	go("step on", SINGLESTEP, 0);
 	go("end", CONT, 0);
 	start(run_self);
 	ask("TRACEEXEC", SETOPTIONS, 0, 1 << 4);
@@ -907,6 +917,39 @@ static void two_threads(void)
 	while (!shared[3])
 		sched_yield();
 	_exit(8);
+}
+
+static void *last_thread(void *arg)
+{
+	while (!shared[2])
+		sched_yield();
+	_exit(9);
+	return arg;
+}
+
+static void first_thread_ends(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, last_thread, NULL);
+	syscall(SYS_exit, 7);
+}
+
+/* The first thread's end is told with the process's. */
+static void first_thread(void)
+{
+	int status;
+
+	shared[2] = 0;
+	start(first_thread_ends);
+	ask("options", SETOPTIONS, 0, 0x40);
+	go("its end", CONT, 0);
+	ask("go on", CONT, 0, 0);
+	usleep(20000);
+	printf("not yet: %d\n", waitpid(child, &status, WNOHANG | __WALL));
+	ask("it is not stopped", GETREGS, 0, 0);
+	shared[2] = 1;
+	wait_show("the process ends");
 }
 
 /* Threads are traced one by one. */
@@ -1148,6 +1191,7 @@ int main(int argc, char **argv)
 	tracer_ends(1 << 20);
 	strangers();
 	one_thread();
+	first_thread();
 	events();
 	deadly_event();
 	call_infos();

@@ -37,7 +37,8 @@ static void await_alarms(int n)
 
 static void real_timer(void)
 {
-	struct itimerval once = { { 0, 0 }, { 0, 2000 } }, often = { { 0, 2000 }, { 0, 2000 } }, off = { { 0, 0 }, { 0, 0 } };
+	struct itimerval once = { { 0, 0 }, { 0, 2000 } }, often = { { 0, 2000 }, { 0, 2000 } };
+	struct itimerval off = { { 0, 0 }, { 0, 0 } };
 	struct itimerval old, wrong = { { 0, 0 }, { 0, 1000000 } };
 	struct sigaction action = { .sa_sigaction = count, .sa_flags = SA_SIGINFO };
 
@@ -84,7 +85,8 @@ static void interrupted(void)
 static void order(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 3 };
-	struct itimerspec later = { { 0, 0 }, { 0, 400 * MILLISECOND } }, sooner = { { 0, 0 }, { 0, 5 * MILLISECOND } };
+	struct itimerspec later = { { 0, 0 }, { 0, 400 * MILLISECOND } };
+	struct itimerspec sooner = { { 0, 0 }, { 0, 5 * MILLISECOND } };
 	timer_t timers[2];
 	siginfo_t info;
 	sigset_t set;

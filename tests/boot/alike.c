@@ -1,14 +1,17 @@
 /*
  * alike - whichever way a component of the extended state was written, every way of reading shows the same: XRSTOR and
- * XSAVE, WRPKRU and RDPKRU, a signal's frame, the update call, a child's registers. Initial, default and any other
- * value are told apart. Catches: a door that writes where another does not look (museum entry 27), a value whose bit is
- * not set (29), the default taken for the initial value (26); a door by which a program gets at what is the kernel's.
+ * XSAVE, WRPKRU and RDPKRU, a signal's frame, the update call, a debugger, a child's registers. Initial, default and
+ * any other value are told apart. Catches: a door that writes where another does not look (museum entry 27), a value
+ * whose bit is not set (29), the default taken for the initial value (26); a door by which a program gets at what is the kernel's.
  */
 #include "components.h"
+#include "ptrace.h"
 #include "signals.h"
 
-enum { BY_XSAVE, BY_FRAME, BY_UPDATE, BY_INSTRUCTION, BY_CHILD, WAYS };
-static const char *const ways[] = { "XSAVE or XRSTOR", "a frame", "update", "an instruction", "a child" };
+enum { BY_XSAVE, BY_FRAME, BY_UPDATE, BY_INSTRUCTION, BY_DEBUGGER, BY_CHILD, WAYS };
+static const char *const ways[] = {
+	"XSAVE or XRSTOR", "a frame", "update", "an instruction", "a debugger", "a child",
+};
 
 static struct image image, *shared;
 static uint8_t *value, *found;
@@ -38,9 +41,38 @@ static void edit(int signal, struct info *info, struct context *uc)
 	note(signal, info, uc);
 }
 
+/* Our child debugs us. */
+static size_t attach_to_parent(void)
+{
+	size_t size = sizeof(*shared);
+
+	tracee = (int)getppid();
+	EXPECT_EQ(ptrace(PTRACE_ATTACH, NULL, 0), 0);
+	EXPECT_EQ(next_stop(), STOPPED(SIGSTOP));
+	EXPECT_EQ(regset(PTRACE_GETREGSET, NT_X86_XSTATE, shared, &size), 0);
+	return size;
+}
+
+static void read_parent(void)
+{
+	attach_to_parent();
+	EXPECT_EQ(ptrace(PTRACE_DETACH, NULL, 0), 0);
+}
+
+static void write_parent(void)
+{
+	size_t size = attach_to_parent();
+
+	put_in(shared);
+	EXPECT_EQ(regset(PTRACE_SETREGSET, NT_X86_XSTATE, shared, &size), 0);
+	EXPECT_EQ(ptrace(PTRACE_DETACH, NULL, 0), 0);
+}
+
 static void write_by(int way)
 {
-	if (way == BY_FRAME) {
+	if (way == BY_DEBUGGER) {
+		EXPECT_EQ(ktap_child(write_parent), 0);
+	} else if (way == BY_FRAME) {
 		set_handler(SIGUSR1, edit, 0, 0);
 		raise(SIGUSR1);
 	} else if (way == BY_UPDATE) {
@@ -89,8 +121,8 @@ static void read_by(int way)
 		EXPECT_EQ(set(0, component, NULL, found), 0);
 	} else if (way == BY_INSTRUCTION) {
 		*(uint64_t *)found = rdpkru();
-	} else if (way == BY_CHILD) {
-		EXPECT_EQ(ktap_child(show_parent), 0);
+	} else if (way == BY_CHILD || way == BY_DEBUGGER) {
+		EXPECT_EQ(ktap_child(way == BY_CHILD ? show_parent : read_parent), 0);
 		get_from(shared);
 	} else {
 		save(&image);
@@ -195,6 +227,7 @@ static void test_kernels(void)
 	EXPECT(in_handler);
 	component = AVX;
 	write_by(BY_XSAVE);
+	write_by(BY_DEBUGGER);
 	for (int i = 0; i < 2; i++)
 		EXPECT(read_kernels(i) || has_value(i));
 	EXPECT_EQ(ktap_child(expect_none), 0);

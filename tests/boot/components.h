@@ -32,14 +32,17 @@ static inline uint8_t *component_in(struct image *image, uint32_t c)
 	return (uint8_t *)image + cpuid(13, c).ebx;
 }
 
+/* QEMU's XSAVE and XRSTOR don't look at CR0.TS (README): this one, right in front of them, does. */
+#define OBEY_TS		"movaps %%xmm0, %%xmm0\n\t"
+
 static inline void xsave(struct image *image, uint64_t mask)
 {
-	__asm__ volatile("xsave64 %0" : "+m"(*image) : "a"((uint32_t)mask), "d"(0) : "memory");
+	__asm__ volatile(OBEY_TS "xsave64 %0" : "+m"(*image) : "a"((uint32_t)mask), "d"(0) : "memory");
 }
 
 static inline void xrstor(const struct image *image, uint64_t mask)
 {
-	__asm__ volatile("xrstor64 %0" : : "m"(*image), "a"((uint32_t)mask), "d"(0) : "memory");
+	__asm__ volatile(OBEY_TS "xrstor64 %0" : : "m"(*image), "a"((uint32_t)mask), "d"(0) : "memory");
 }
 
 /* PKRU never closes key 0; the supervisor components have no reserved bits. */

@@ -6,7 +6,7 @@
  * in a new program, a child that does not inherit them, and a register that programs can reach and
  * the kernel does not switch.
  */
-#include <xstate.h>
+#include "components.h"
 #include "registers.h"
 
 #define PROCESSES	5
@@ -148,39 +148,29 @@ static void test_compute(void)
 
 /* --- All that a program can reach (museum entry 30) --- */
 
-#define LAST_COMPONENT	18
 #define NEIGHBOURS	8
-static struct { uint8_t legacy[512]; uint64_t header[8]; uint8_t rest[8192 + 3072]; } image __attribute__((aligned(64)));
+static struct image image;
 static uint32_t component;
-
-/* FNOP traps under the lazy policy, where QEMU's XSAVE and XRSTOR would not. */
-static void xrstor_component(void)
-{
-	__asm__ volatile("fnop\n\txrstor64 %0" : : "m"(image), "a"(1u << component), "d"(0) : "memory");
-}
 
 /* By XRSTOR alone: not every component has an instruction that may be used. */
 static void leave_pattern(void)
 {
-	struct cpuid c = cpuid(13, component);
-
 	memset(&image, 0, sizeof(image));
-	memset((uint8_t *)&image + c.ebx, 0x40, component == 9 ? 4 : c.eax);
-	image.header[0] = 1u << component;
-	xrstor_component();
+	memset(component_in(&image, component), 0x40, component == PKRU ? 4 : component_size(component));
+	image.xstate_bv = 1ul << component;
+	xrstor(&image, 1ul << component);
 	for (int i = 0; i < NEIGHBOURS; i++)
 		sched_yield();
 }
 
 static int is_initial(void)
 {
-	struct cpuid c = cpuid(13, component);
-	const uint8_t *value = (const uint8_t *)&image + c.ebx;
+	const uint8_t *value = component_in(&image, component);
 
 	memset(&image, 0, sizeof(image));
-	__asm__ volatile("fnop\n\txsave64 %0" : "+m"(image) : "a"(1u << component), "d"(0) : "memory");
-	for (uint32_t i = 0; i < c.eax; i++)
-		if (image.header[0] && value[i])
+	xsave(&image, 1ul << component);
+	for (uint32_t i = 0; i < component_size(component); i++)
+		if (image.xstate_bv && value[i])
 			return 0;
 	return 1;
 }
@@ -192,7 +182,7 @@ static void switched(void)
 	long pid;
 
 	memset(&image, 0, sizeof(image));
-	xrstor_component();
+	xrstor(&image, 1ul << component);
 	pid = fork();
 	if (!pid) {
 		leave_pattern();

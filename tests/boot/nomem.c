@@ -12,6 +12,7 @@
 #define ANON		(MAP_PRIVATE | MAP_ANONYMOUS)
 #define STACK_SIZE	(4 * PAGE_SIZE)
 #define SLEEPERS	40
+enum { SYS_modify_ldt = 154, MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2 };
 
 /* One call with the n-th allocation failing. left: 0 if it came to that. */
 struct attempt {
@@ -145,10 +146,12 @@ static void release_stacks(long pids[SLEEPERS])
 /* Some memory of all kinds, so that there are tables, areas and pages to copy. */
 static void test_fork(void)
 {
+	static const uint32_t segment[4] = { 3, 0, 0, 1 };
 	long pids[SLEEPERS];
 	char *p = (char *)mmap((void *)0x200000000, 600 * PAGE_SIZE, RW, ANON, -1, 0);
 
 	NEED_DEBUG();
+	EXPECT_EQ(syscall3(SYS_modify_ldt, 0x11, segment, sizeof(segment)), 0);
 	for (int i = 0; i < 600; i += 30)
 		p[i * (long)PAGE_SIZE] = 1;
 	occupy_stacks(pids);
@@ -263,6 +266,10 @@ static void test_memory(void)
 			ANON | MAP_FIXED, -1, 0 } }, make_area, 2);
 	walk("munmap", (struct attempt){ .nr = SYS_munmap, .a = { middle, PAGE_SIZE } }, make_area,
 	     2);
+	walk("mremap", (struct attempt){ .nr = SYS_mremap, .a = { middle, PAGE_SIZE, PAGE_SIZE,
+			MREMAP_MAYMOVE | MREMAP_FIXED, 0x300100000 } }, make_area, 3);
+	EXPECT_EQ(*(char *)0x300100000, 'a');
+	munmap((void *)0x300100000, PAGE_SIZE);
 	walk("mprotect", (struct attempt){ .nr = SYS_mprotect, .a = { middle, PAGE_SIZE,
 			PROT_READ } }, make_area, 2);
 	for (size_t i = 0; i < 16 * PAGE_SIZE; i++)

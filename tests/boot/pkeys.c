@@ -386,6 +386,43 @@ static void test_xrstor(void)
 	wrpkru(PKRU_DEFAULT);
 }
 
+/* Code that can be run but not read: mprotect takes a key of its own for that, which nobody can free or use. */
+static void execute_only(void)
+{
+	int (*code)(void);
+	int first, status;
+
+	page = (char *)mmap(NULL, 2 * PAGE_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	code = (int (*)(void))(uint64_t)page;
+	memcpy(page, "\xb8\x2a\0\0\0\xc3", 6);			/* mov $42, %eax; ret */
+	first = (int)pkey_alloc(0, 0);
+	EXPECT_EQ(first, 1);
+	EXPECT_EQ(pkey_free(first), 0);
+	EXPECT_EQ(syscall3(SYS_mprotect, page, PAGE_SIZE, PROT_EXEC), 0);
+	EXPECT_EQ(code(), 42);
+	EXPECT_EQ(rdpkru() >> 2 & 3, CLOSED);
+	EXPECT_EQ(pkey_free(1), -EINVAL);
+	EXPECT_EQ(pkey_mprotect(page, PAGE_SIZE, RW, 1), -EINVAL);
+	EXPECT_EQ(pkey_alloc(0, 0), 2);
+	EXPECT_EQ(pkey_free(2), 0);
+	if (fork() == 0)
+		exit(code() + *(volatile char *)page);		/* killed: the child has inherited all of it */
+	wait4(-1, &status, 0);
+	EXPECT_EQ(status, SIGSEGV);
+	EXPECT_EQ(syscall3(SYS_mprotect, page, PAGE_SIZE, PROT_READ | PROT_EXEC), 0);
+	EXPECT_EQ(*page, (char)0xb8);				/* back under key 0 */
+	wrpkru(rdpkru() & ~0xcu);
+	EXPECT_EQ(syscall3(SYS_mprotect, page + PAGE_SIZE, PAGE_SIZE, PROT_EXEC), 0);
+	EXPECT_EQ(rdpkru() >> 2 & 3, CLOSED);			/* the same key again, and closed again */
+	EXPECT_EQ(pkey_alloc(0, 0), 2);
+}
+
+static void test_execute_only(void)
+{
+	NEED_KEYS();
+	EXPECT_EQ(ktap_child(execute_only), 0);
+}
+
 static const struct ktap_test tests[] = {
 	{ "allocate and free", test_numbers }, { "what is refused", test_refused },
 	{ "key 0 given up and got back", test_key_0 },
@@ -396,7 +433,8 @@ static const struct ktap_test tests[] = {
 	{ "every value across yields", test_yields },
 	{ "every value across preemption", test_preempted },
 	{ "across kernel threads and idle", test_kernel_thread },
-	{ "everything closed", test_everything_closed }, { "xrstor without PKRU", test_xrstor },
+	{ "everything closed", test_everything_closed },
+	{ "execute-only memory", test_execute_only }, { "xrstor without PKRU", test_xrstor },
 };
 
 int main(int argc, char **argv)

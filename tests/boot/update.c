@@ -135,9 +135,9 @@ static void sleeper(void)
 	memcpy(image.legacy + 24, "\x80\x1f", 2);
 	image.xstate_bv = 3;
 	xrstor(&image, mask);
-	__asm__ volatile("mov %[mask], %%rax\n\txor %%edx, %%edx\n\txsave64 (%[before])\n\t"
+	__asm__ volatile("mov %[mask], %%rax\n\txor %%edx, %%edx\n\t" OBEY_TS "xsave64 (%[before])\n\t"
 			 "xor %%eax, %%eax\n\tmov %[n], %%edx\n\tsyscall\n\t"
-			 "mov %[mask], %%rax\n\txor %%edx, %%edx\n\txsave64 (%[after])"
+			 "mov %[mask], %%rax\n\txor %%edx, %%edx\n\t" OBEY_TS "xsave64 (%[after])"
 			 : : [mask] "r"(mask), [before] "r"(&shared->before), [after] "r"(&shared->after),
 			     [n] "i"(1), "D"((long)fds[0]), "S"(&byte) : "rax", "rdx", "rcx", "r11", "memory");
 	for (uint32_t c = PASID; c <= CET_U; c++)

@@ -36,7 +36,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, signals", 2, 0, .signals = true, .only = NOT_BOTH },
 	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true, .only = NOT_BOTH },
-	{ "two contexts, queued updates", 2, 0, .queue = true, .only = NOT_BOTH },
+	{ "two contexts, queued updates", 2, 0, .queue = true, .only = PLAIN },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
 	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },

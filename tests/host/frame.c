@@ -158,6 +158,33 @@ static void smaller_frame(void **state)
 	}
 }
 
+/* Fails if an update of one component may come while the frame that it would be missing from is under way. */
+static void under_way(void **state)
+{
+	void *image = NULL;
+	u32 keys;
+
+	deliver(ALL);
+	wrpkru(8);
+	keys = fpu_frame_open_keys(&task);
+	assert_int_equal(keys, 8);
+	assert_int_equal(rdpkru(), 0);
+	assert_true(task.user.in_frame);
+	fpu_frame_close_keys(&task, keys);
+	assert_int_equal(rdpkru(), 8);
+	assert_false(task.user.in_frame);
+	fpu_frame_free(fpu_frame_make(&task));
+	fpu_frame_open_keys(&task);
+	fpu_frame_handler(&task);
+	assert_false(task.user.in_frame);
+	fpu_frame_open_keys(&task);
+	assert_int_equal(fpu_frame_read((u64)&user, &image), 0);
+	assert_true(task.user.in_frame);
+	fpu_frame_return(&task, image, 0);
+	fpu_frame_free(image);
+	assert_false(task.user.in_frame);
+}
+
 /* --- What is not --- */
 
 static void refused(u32 at, u8 bit, const char *what)
@@ -251,6 +278,7 @@ int main(void)
 		cmocka_unit_test(comes_back),
 		cmocka_unit_test(every_byte),
 		cmocka_unit_test(smaller_frame),
+		cmocka_unit_test(under_way),
 		cmocka_unit_test(refused_changes_nothing),
 		cmocka_unit_test(holes_end),
 		cmocka_unit_test(torn_load),

@@ -7,6 +7,7 @@ submission may hold, and that no result is given away.
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ int
 	return "}"[0];
 }
 '''
+INCLUDED = re.compile(r'^#include "(tests/boot/\w+\.c)"', re.MULTILINE)
 CC = ("gcc", "-std=gnu11", "-O2", "-I.", "-ffreestanding", "-fno-pic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
 KERNEL_CC = (*CC, "-mcmodel=kernel", "-mno-red-zone", "-mgeneral-regs-only", "-Wno-unused-parameter")
 USER_CC = (*CC, "-Iuser/include")
@@ -98,19 +100,36 @@ def holes(lab):
             body = functions.find(answer, hole.function)
             expect(answer[body.brace:body.end] not in text, f"{hole.function} is still there")
             expect(f"Lab {lab.number}, step {hole.step}" in text, f"no step {hole.step} in {hole.file}")
+        trees.put_start(ROOT, lab, os.path.join(folder, "start"))
+        for name in trees.kernel_files(lab):
+            expect_equal(trees.read(os.path.join(folder, "start"), name), trees.read(tree, name), f"{name} at the start")
         headers = any(name.endswith(".h") for name in lab.owned())
         compiles(tree, [*lab.owned(), *(["fpu/switch.c", "fpu/kernel.c", "fpu/life.c"] if headers else [])])
-        stopping = [hole.function for hole in lab.holes if not hole.body and not hole.replace]
+        stopping = [hole.function for hole in lab.holes if hole.stops()]
         expect_equal([hole.function for hole in trees.holes_left(lab, tree)], stopping, "the holes that stop")
         expect_equal(trees.holes_left(lab, answers), [], "the holes in the reference")
 
 
+def is_in_a_program(lab, test):
+    """Whether the test's program has a test of that name; the kind tells where programs are."""
+    if test.kind == "host":
+        return f"cmocka_unit_test({test.test})" in trees.read(ROOT, f"tests/host/{test.target}.c").replace(
+            "_setup", "").replace(", reset", "")
+    if test.kind != "program" or lab.programs[test.target].status is not None:
+        return not test.test
+    source = trees.read(ROOT, lab.programs[test.target].source)
+    included = [trees.read(ROOT, name) for name in INCLUDED.findall(source)]
+    return any(f'{{ "{test.test}", ' in text for text in (source, *included))
+
+
 def lab_is_whole(lab):
-    """Fails if a lab lacks a handout, steps in it, three wrong solutions, or 100 points."""
+    """Fails if a lab lacks a handout, steps in it, three wrong solutions, 100 points, or a test it names."""
     handout = trees.read(os.path.join(ROOT, "labs", lab.folder), "handout.md")
     for part in ("Goal", "Background", "Read", "Steps", "trace", "GDB", "Questions", "Expected"):
         expect(part in handout, f"{lab.folder}: the handout has no {part}")
     expect_equal(lab.points(), 100, f"{lab.folder}: the points")
+    for test in lab.tests:
+        expect(is_in_a_program(lab, test), f"{lab.folder}: {test.name}: the program has no such test")
     wrong = campaign.wrong_solutions(lab)
     expect(len(wrong) >= 3, f"{lab.folder}: {len(wrong)} wrong solutions")
     names = {test.name for test in lab.tests}
@@ -163,6 +182,24 @@ def submissions():
         raise Fail("a text was taken for a zip")
 
 
+def links():
+    """Fails if a link in a submission brings the reference in, or a folder around the files is not seen."""
+    lab = labs()[0]
+    name = lab.owned()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        inner = os.path.join(folder, "my work")
+        trees.reference(ROOT, lab, inner)
+        expect_equal(trees.submitted(lab, folder), inner, "the folder")
+        trees.read_submitted(inner, name)
+        os.rename(os.path.join(inner, name), os.path.join(folder, "else"))
+        os.symlink(os.path.join(folder, "else"), os.path.join(inner, name))
+        try:
+            trees.read_submitted(inner, name)
+        except course.LabError:
+            return
+    raise Fail("a link was followed")
+
+
 def nothing_given_away():
     """Fails if printing earns points: without the right sum, the right device status, or an end in time."""
     nonce, program = 12345, course.Program("p", "p.c")
@@ -207,7 +244,7 @@ def stories():
 
 
 def tests():
-    for function in (finder, finder_on_the_kernel, submissions, nothing_given_away, json_rules, stories):
+    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, json_rules, stories):
         yield function.__name__.replace("_", " "), function
     for lab in labs():
         for function in (holes, lab_is_whole, handout_zip):

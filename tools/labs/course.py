@@ -2,8 +2,8 @@
 
     title, minutes, start        for the handout; start: the points that the tree as handed out earns
     files                        what the student writes besides the files that have holes
-    [[hole]]   file, function, step, text; body: what it does at the start instead of stopping, or
-               replace: the same with the signature and whatever must stand before it
+    [[hole]]   file, function, step, text; body: what it does at the start instead of stopping, or old
+               and new: lines of it that are others at the start; above: what must stand before it then
     [program.NAME]               one boot: source (tests/NAME.c), cmdline, smp, seconds, kernel ("own",
                or "start": the tree as handed out), status: the program's own status is the verdict
     [[test]]   name, points, parent, and what it is: program and test, or host and test, or explore
@@ -17,7 +17,7 @@ import glob
 import os
 import tomllib
 
-HOLE_KEYS = {"file", "function", "step", "text", "body", "replace"}
+HOLE_KEYS = {"file", "function", "step", "text", "body", "old", "new", "above"}
 PROGRAM_KEYS = {"source", "cmdline", "smp", "seconds", "kernel", "status"}
 TEST_KEYS = {"name", "points", "parent", "program", "host", "explore", "trace", "test", "most", "least"}
 KINDS = ("program", "host", "explore", "trace")
@@ -36,7 +36,12 @@ class Hole:
     step: int
     text: str
     body: str = ""
-    replace: str = ""
+    old: str = ""
+    new: str = ""
+    above: str = ""
+
+    def stops(self):
+        return not self.body and not self.old
 
 
 @dataclasses.dataclass
@@ -93,8 +98,8 @@ def expect_keys(where, found, allowed, needed=()):
 
 def read_hole(where, data):
     expect_keys(where, data, HOLE_KEYS, ("file", "function", "step", "text"))
-    if "body" in data and "replace" in data:
-        raise LabError(f"{where}: body or replace, not both")
+    if "body" in data and "old" in data or ("old" in data) != ("new" in data):
+        raise LabError(f"{where}: {data['function']}: body, or old and new")
     return Hole(**data)
 
 

@@ -86,7 +86,7 @@ class Grading:
             return trouble
         start = os.path.join(self.folder, "start")
         shutil.copytree(self.own, start, symlinks=True)
-        trees.make_holes(self.lab, start, lambda name: not name.startswith("user/"))
+        trees.put_start(self.root, self.lab, start)
         return runs.make(start, "iso", *self.targets("start"))
 
     def key(self, test):
@@ -131,8 +131,9 @@ class Grading:
         if said.trouble:
             return said.trouble
         if not lines and test.test not in said.passed:
-            return [f"{test.test or test.name}: no result"]
-        return story.of_output(lines) + self.transitions(test, lines)
+            return [f"{test.test or test.name}: no result", *story.of_log(said.log)]
+        words = story.of_output(lines)
+        return (words if test.kind == "explore" else words[:story.TEXT_LINES]) + self.transitions(test, lines)
 
     def transitions(self, test, lines):
         if test.kind != "program" or not story.place_of(lines):

@@ -18,7 +18,8 @@ from . import story
 POWERED_OFF, PANICKED, LOADER_FAILED = 0x10 << 1 | 1, 0x20 << 1 | 1, 0x30 << 1 | 1
 RESULT = re.compile(r"lab (\d+) (ok|bad) ([0-9a-f]{16}) (.*)")
 HOST_RESULT = re.compile(r"^\[\s+(OK|FAILED)\s*\] (\w+)$", re.MULTILINE)
-HOST_FAILURE = re.compile(r"\[  ERROR   \] --- (.*?)\[   LINE   \] --- (.*?)$", re.MULTILINE | re.DOTALL)
+HOST_FAILURE = re.compile(r"(?:^ERROR: ([^\n]*)\n)?\[  ERROR   \] --- (.*?)\[   LINE   \] --- (.*?)$",
+                          re.MULTILINE | re.DOTALL)
 CRASH_SIGNS = ("panic", "ERROR: ", "runtime error", "undefined reference")
 HOST_ENVIRONMENT = {"CMOCKA_MESSAGE_OUTPUT": "STDOUT", "ASAN_OPTIONS": "detect_leaks=0"}
 EXPLORED = re.compile(r"(ok|FAIL) (.+)")
@@ -156,8 +157,9 @@ def failures(tree, output):
     """What cmocka has against each failed test, in their order: the values, then the assertion."""
     blocks = []
     for match in HOST_FAILURE.finditer(output):
-        seen = match[1].strip().splitlines()[:3]
-        blocks.append(["# seen and expected: " + "; ".join(seen), source_line(tree, match[2])])
+        seen = match[2].strip().splitlines()[:3]
+        told = match[1] or "seen and expected: " + "; ".join(seen)
+        blocks.append(["# " + told, source_line(tree, match[3])])
     return blocks
 
 
@@ -205,5 +207,5 @@ def explore(tree, arguments):
     verdicts = [match[1] for line in output.splitlines() if (match := EXPLORED.fullmatch(line))]
     said = Said({"": status == 0 and bool(verdicts) and set(verdicts) == {"ok"}}, status=status)
     told = [line.strip() for line in output.splitlines() if not EXPLORED.fullmatch(line) and " edges" not in line]
-    said.context[""] = ["# " + line for line in told if line][:2 * story.PANIC_LINES]
+    said.context[""] = ["# " + line for line in story.shortened([line for line in told if line])]
     return said

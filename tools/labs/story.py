@@ -12,6 +12,7 @@ LOG_TIME = re.compile(r"^\[ *[\d.]+\] ")
 STORY_STEPS = 8
 TEXT_LINES = 8
 PANIC_LINES = 14
+LONG_LINES = 30
 
 
 def records_of(trace):
@@ -61,7 +62,13 @@ def transitions(trace, place):
 def of_output(lines):
     """The test's own words: what was expected and what was seen, each once."""
     words = [line.removeprefix("# ") for line in lines if line.startswith("# ") and not PLACE.fullmatch(line)]
-    return list(dict.fromkeys(words))[:TEXT_LINES]
+    return list(dict.fromkeys(words))
+
+
+def shortened(lines):
+    """A long story's beginning and its end."""
+    left_out = len(lines) - LONG_LINES
+    return lines if left_out <= 0 else lines[:2] + [f"... {left_out} lines ..."] + lines[2 + left_out:]
 
 
 def place_of(lines):

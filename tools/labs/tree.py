@@ -5,6 +5,7 @@ answers, without other labs and without this one's reference and wrong solutions
 into the tree it copies from.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -61,7 +62,9 @@ def copy_built(root, tree):
         return [name for name in names if name not in REUSED and os.path.isdir(os.path.join(where, name))
                 or name.endswith((".new", ".lock", ".iso"))]
     if os.path.isdir(built):
-        shutil.copytree(built, os.path.join(tree, "build"), symlinks=True, ignore=ignore)
+        with open(os.path.join(built, ".lock"), "w", encoding="ascii") as lock:     # as in tools/boot.py
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.copytree(built, os.path.join(tree, "build"), symlinks=True, ignore=ignore)
 
 
 def read(tree, name):
@@ -94,11 +97,15 @@ def comment(lab, hole):
 
 def start_text(lab, hole, source, function, unused):
     """The function as the student gets it."""
-    if hole.replace:
-        return hole.replace.strip("\n")
+    above = hole.above.strip("\n") + "\n\n" if hole.above else ""
+    if hole.old:
+        text, old = source[function.start:function.end], hole.old.strip("\n") + "\n"
+        if text.count(old) != 1:
+            raise functions.NotFound(f"{hole.function} has this text {text.count(old)} times, not once:\n{old}")
+        return above + text.replace(old, comment(lab, hole) + hole.new.lstrip("\n"))
     does = hole.body.strip("\n") + "\n" if hole.body else f'\tLAB_HOLE("{label(lab, hole)}");\n'
     used = "".join(f"\t(void){name};\n" for name in unused)
-    return f"{source[function.start:function.brace]}{{\n{comment(lab, hole)}{used}{does}}}"
+    return f"{above}{source[function.start:function.brace]}{{\n{comment(lab, hole)}{used}{does}}}"
 
 
 def only_used_by(source, functions_out, rest):
@@ -123,12 +130,19 @@ def substitute(source, pieces):
 
 def with_holes(lab, name, source):
     """The text of the file name as the student gets it."""
+    try:
+        return make_text(lab, name, source)
+    except functions.NotFound as error:
+        raise LabError(f"{name}: {error}") from error
+
+
+def make_text(lab, name, source):
     holes = [(hole, functions.find(source, hole.function)) for hole in lab.holes if hole.file == name]
 
     def pieces(unused):
         return [(f.start, f.end, start_text(lab, hole, source, f, unused.get(hole.function, ())))
                 for hole, f in holes]
-    lost = only_used_by(source, [f for hole, f in holes if not hole.replace], substitute(source, pieces({})))
+    lost = only_used_by(source, [f for hole, f in holes if not hole.old], substitute(source, pieces({})))
     text = substitute(source, pieces(lost))
     if "LAB_HOLE(" in text and HOLE_HEADER not in text:
         at = text.index("#include")
@@ -136,14 +150,9 @@ def with_holes(lab, name, source):
     return text
 
 
-def make_holes(lab, tree, only=lambda name: True):
+def make_holes(lab, tree):
     for name in dict.fromkeys(hole.file for hole in lab.holes):
-        if not only(name):
-            continue
-        try:
-            write(tree, name, with_holes(lab, name, read(tree, name)))
-        except functions.NotFound as error:
-            raise LabError(f"{name}: {error}") from error
+        write(tree, name, with_holes(lab, name, read(tree, name)))
 
 
 def make_student_tree(root, lab, tree):
@@ -152,6 +161,20 @@ def make_student_tree(root, lab, tree):
         raise LabError(f"{tree} is there already")
     copy_sources(root, lab, tree)
     make_holes(lab, tree)
+    if any(program.kernel == "start" for program in lab.programs.values()):
+        for name in kernel_files(lab):
+            write(tree, os.path.join("labs", lab.folder, "start", name), read(tree, name))
+
+
+def kernel_files(lab):
+    return [name for name in dict.fromkeys(hole.file for hole in lab.holes) if not name.startswith("user/")]
+
+
+def put_start(root, lab, tree):
+    """The kernel as it is handed out: a student's root keeps a copy of it, the teacher's makes it."""
+    kept = os.path.join(root, "labs", lab.folder, "start")
+    for name in kernel_files(lab):
+        write(tree, name, read(kept, name) if os.path.isdir(kept) else with_holes(lab, name, read(root, name)))
 
 
 def reference(root, lab, folder):
@@ -161,12 +184,28 @@ def reference(root, lab, folder):
         write(folder, name, read(overlay if os.path.exists(os.path.join(overlay, name)) else root, name))
 
 
+def submitted(lab, student):
+    """The folder that the student's files are in: what was handed in, or the one folder in it."""
+    inside = [entry.path for entry in os.scandir(student) if entry.is_dir(follow_symlinks=False)]
+    if len(inside) == 1 and not os.path.exists(os.path.join(student, lab.owned()[0])):
+        return inside[0]
+    return student
+
+
+def read_submitted(student, name):
+    """A file of the student's; a link could lead to the reference."""
+    if os.path.realpath(os.path.join(student, name)) != os.path.join(os.path.realpath(student), name):
+        raise LabError(f"{name}: is a link, or lies behind one")
+    return read(student, name)
+
+
 def make_grading_tree(root, lab, student, tree):
     """The root's files, with only the student's own in place; what was built is reused."""
     copy_sources(root, lab, tree)
     copy_built(root, tree)
+    student = submitted(lab, student)
     for name in lab.owned():
-        text = read(student, name)
+        text = read_submitted(student, name)
         if not os.path.exists(os.path.join(tree, name)) or read(tree, name) != text:
             write(tree, name, text)
 

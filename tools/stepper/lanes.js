@@ -70,8 +70,9 @@ class Lanes {
 
 	draw() {
 		this.prepare();
-		for (let cpu = 0; cpu < cpus && cpu < this.mostCpus; cpu++)
-			this.drawCpu(cpu, cpu * LANE + 2);
+		const above = Math.max(0, Math.min(col.cpu[this.moment] - (this.cpuLanes >> 1), cpus - this.cpuLanes));
+		for (let lane = 0; lane < this.cpuLanes; lane++)
+			this.drawCpu(above + lane, lane * LANE + 2);
 		const start = this.cpuLanes * LANE + 2 + GAP;
 		const slots = contextsIn(this.first, this.last).filter(this.wanted);
 		const room = Math.max(1, Math.floor((this.height - start - 4) / LANE));
@@ -81,12 +82,9 @@ class Lanes {
 		this.slots = slots;
 	}
 
-	get mostCpus() {
-		return Math.max(1, Math.floor(this.height / LANE / 2));
-	}
-
+	/* Half of the place at most is for CPUs; with more of them, those around the current one are shown. */
 	get cpuLanes() {
-		return Math.min(cpus, this.mostCpus);
+		return Math.min(cpus, Math.max(1, Math.floor(this.height / LANE / 2)));
 	}
 
 	/* Keeps the current record's context in sight when the moment has changed. */
