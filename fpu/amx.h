@@ -91,12 +91,8 @@ static inline u8 *amx_row(struct amx_registers *r, u32 tile)
 }
 bool amx_row_done(struct amx_registers *r, u32 tile);
 
-/* TILEZERO and the products. */
+/* amx_dot.c: TILEZERO and the products. What lies beyond the tile's rows and columns becomes zero. */
 void amx_compute(struct amx_registers *r, const struct amx_insn *insn);
-
-/* amx_dot.c: the products alone; tiles are given by number, all different. */
-void amx_dot_bytes(struct amx_registers *r, const struct amx_insn *insn, bool signed1, bool signed2);
-void amx_dot_bf16(struct amx_registers *r, const struct amx_insn *insn);
 
 /* amx_float.c: single precision, denormals are zero before and after, round to nearest even, no exceptions. */
 u32 amx_f32_fma(u32 a, u32 b, u32 c); /* a * b + c, rounded once */

@@ -35,7 +35,7 @@ static u32 four_products(u32 a, u32 b, bool signed1, bool signed2)
 }
 
 /* Sums wrap around. */
-void amx_dot_bytes(struct amx_registers *r, const struct amx_insn *insn, bool signed1, bool signed2)
+static void dot_bytes(struct amx_registers *r, const struct amx_insn *insn, bool signed1, bool signed2)
 {
 	const struct amx_config *c = &r->config;
 
@@ -67,9 +67,33 @@ static u32 dot_bf16(const struct amx_registers *r, const struct amx_insn *insn, 
 	return amx_f32_add(element(r->tile[insn->tile][m], n), amx_f32_add(even, odd));
 }
 
-void amx_dot_bf16(struct amx_registers *r, const struct amx_insn *insn)
+static void dot_rows_bf16(struct amx_registers *r, const struct amx_insn *insn)
 {
 	for (u32 m = 0; m < r->config.rows[insn->tile]; m++)
 		for (u32 n = 0; n < r->config.colsb[insn->tile] / 4u; n++)
 			set_element(r->tile[insn->tile][m], n, dot_bf16(r, insn, m, n));
+}
+
+/* What lies beyond the tile's rows and columns. */
+static void clear_outside(struct amx_registers *r, u32 tile)
+{
+	u32 rows = r->config.rows[tile], colsb = r->config.colsb[tile];
+
+	for (u32 row = 0; row < rows; row++)
+		memset(r->tile[tile][row] + colsb, 0, AMX_COLSB - colsb);
+	memset(r->tile[tile][rows], 0, (AMX_ROWS - rows) * AMX_COLSB);
+}
+
+void amx_compute(struct amx_registers *r, const struct amx_insn *insn)
+{
+	r->used = true;
+	r->config.start_row = 0;
+	if (insn->op == AMX_TILEZERO)
+		memset(r->tile[insn->tile], 0, sizeof(r->tile[0]));
+	else if (insn->op == AMX_TDPBF16PS)
+		dot_rows_bf16(r, insn);
+	else
+		dot_bytes(r, insn, insn->op == AMX_TDPBSSD || insn->op == AMX_TDPBSUD,
+			  insn->op == AMX_TDPBSSD || insn->op == AMX_TDPBUSD);
+	clear_outside(r, insn->tile);
 }

@@ -5,16 +5,6 @@
 #define PALETTES 1
 #define ELEMENT 4 /* bytes; a row holds whole ones wherever tile data are touched */
 
-static bool all_zero(const void *data, size_t n)
-{
-	const u8 *byte = data;
-
-	while (n--)
-		if (*byte++)
-			return false;
-	return true;
-}
-
 /* With palette 0 the rest of the image is not looked at. */
 bool amx_config_valid(const struct amx_config *c)
 {
@@ -93,28 +83,4 @@ bool amx_row_done(struct amx_registers *r, u32 tile)
 	if (++r->config.start_row == r->config.rows[tile])
 		r->config.start_row = 0;
 	return r->config.start_row;
-}
-
-/* What lies beyond the tile's rows and columns is zero in a result. */
-static void clear_outside(struct amx_registers *r, u32 tile)
-{
-	u32 rows = r->config.rows[tile], colsb = r->config.colsb[tile];
-
-	for (u32 row = 0; row < rows; row++)
-		memset(r->tile[tile][row] + colsb, 0, AMX_COLSB - colsb);
-	memset(r->tile[tile][rows], 0, (AMX_ROWS - rows) * AMX_COLSB);
-}
-
-void amx_compute(struct amx_registers *r, const struct amx_insn *insn)
-{
-	r->used = true;
-	r->config.start_row = 0;
-	if (insn->op == AMX_TILEZERO)
-		memset(r->tile[insn->tile], 0, sizeof(r->tile[0]));
-	else if (insn->op == AMX_TDPBF16PS)
-		amx_dot_bf16(r, insn);
-	else
-		amx_dot_bytes(r, insn, insn->op == AMX_TDPBSSD || insn->op == AMX_TDPBSUD,
-			      insn->op == AMX_TDPBSSD || insn->op == AMX_TDPBUSD);
-	clear_outside(r, insn->tile);
 }

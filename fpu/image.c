@@ -58,11 +58,11 @@ void fpu_image_prepare(struct xsave_area *image)
 }
 
 /* The model at work, its cost counted apart: it stands for one instruction. */
-static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
+static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area, u64 features)
 {
 	u32 start = (u32)rdtsc();
 
-	soft_xsaves(cpu->soft, area, fpu_config.mask);
+	soft_xsaves(cpu->soft, area, features);
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
 }
 
@@ -72,6 +72,8 @@ static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, 
 	int fault = soft_xrstors(cpu->soft, area, features);
 
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
+	if (unlikely(fault == SOFT_NM))
+		fpu_broken("#NM in the kernel: XRSTORS of a component that XFD disables");
 	return fault;
 }
 
@@ -83,10 +85,12 @@ static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 f
 
 void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
 {
+	u64 features = area->xcomp_bv & fpu_config.mask;
+
 	if (fpu_config.native)
-		xsaves64(area, fpu_config.mask);
+		xsaves64(area, features);
 	else
-		save_soft(cpu, area);
+		save_soft(cpu, area, features);
 	cpu->counters.saves++;
 	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
 }
@@ -118,14 +122,57 @@ void fpu_image_load_init(struct fpu_cpu *cpu)
 		fpu_broken("the initial image can't be loaded");
 }
 
+bool fpu_tiles_in_use(const struct fpu_cpu *cpu)
+{
+	if (!(fpu_config.xcr0 & XFM_TILES))
+		return false;
+	if (fpu_config.native)
+		return xgetbv(1) & XFM_TILES;
+	return amx_configured(&cpu->soft->tiles) || cpu->soft->tiles.used;
+}
+
 bool fpu_ungated_in_use(struct fpu_cpu *cpu)
 {
+	if (fpu_tiles_in_use(cpu))
+		return true;
 	if (fpu_config.xss & XFM(XF_PASID) && cpu->soft->pasid)
 		return true;
 	return fpu_config.xss & XFM(XF_CET_U) && (read_fpu_msr(MSR_IA32_U_CET) || read_fpu_msr(MSR_IA32_PL3_SSP));
 }
 
-void fpu_image_reset(struct xsave_area *area)
+void fpu_tiles_release(struct fpu_cpu *cpu)
 {
-	xstate_init_image(&fpu_config.layout, area, fpu_config.mask);
+	if (fpu_config.native)
+		tilerelease();
+	else
+		amx_release(&cpu->soft->tiles);
+}
+
+void fpu_set_xfd_slow(struct fpu_cpu *cpu, u64 xfd)
+{
+	cpu->xfd = xfd;
+	if (fpu_config.native)
+		write_fpu_msr(MSR_IA32_XFD, xfd);
+	else
+		cpu->soft->xfd = xfd;
+}
+
+u64 fpu_take_xfd_err(struct fpu_cpu *cpu)
+{
+	u64 err = 0;
+
+	if (fpu_config.native && fpu_config.dynamic) {
+		err = read_fpu_msr(MSR_IA32_XFD_ERR);
+		if (err)
+			write_fpu_msr(MSR_IA32_XFD_ERR, 0);
+	} else if (fpu_config.dynamic) {
+		err = cpu->soft->xfd_err;
+		cpu->soft->xfd_err = 0;
+	}
+	return err & fpu_config.dynamic;
+}
+
+void fpu_image_reset(struct xsave_area *area, u64 features)
+{
+	xstate_init_image(&fpu_config.layout, area, features & fpu_config.mask);
 }

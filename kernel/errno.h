@@ -30,6 +30,7 @@
 #define EDEADLK 35
 #define ENAMETOOLONG 36
 #define ENOSYS 38
+#define EOPNOTSUPP 95
 #define ETIMEDOUT 110
 
 #endif

@@ -5,6 +5,6 @@
 #include "kernel/cpu.h"
 
 /* All but page faults; interrupts off. */
-void user_exception(u64 vector, const struct regs *regs);
+void user_exception(u64 vector, struct regs *regs);
 
 #endif

@@ -12,6 +12,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
+#include "kernel/xcomp.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 
@@ -112,7 +113,7 @@ long sys_arch_prctl(u32 command, u64 address)
 		value = rdmsr(command == ARCH_GET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE);
 		return copy_to_user(address, &value, sizeof(value));
 	default:
-		return -EINVAL;
+		return xcomp_prctl(command, address);
 	}
 }
 

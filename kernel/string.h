@@ -20,6 +20,19 @@ void copy_string(char *dst, const char *src, size_t size);
 /* Decimal number at s; *end is the first character that is not part of it. */
 u64 parse_number(const char *s, const char **end);
 
+static inline bool all_zero(const void *data, size_t n)
+{
+	const u8 *byte = data;
+
+	for (; n >= sizeof(u64); n -= sizeof(u64), byte += sizeof(u64))
+		if (*(const u64 *)byte)
+			return false;
+	for (; n; n--, byte++)
+		if (*byte)
+			return false;
+	return true;
+}
+
 static inline void clear_page(void *page)
 {
 	u64 n = 512;

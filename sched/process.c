@@ -37,6 +37,7 @@ struct process *process_create(struct process *parent)
 	process->parent = parent;
 	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
+	process->xcomp_permitted = parent->xcomp_permitted;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);

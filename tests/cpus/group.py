@@ -17,7 +17,7 @@ PANIC = 125
 # program that believes it, as the one called hostile does, can't run there.
 FALSE_XSAVES = "max,x-force-features=on,+xsaves,+xsavec,+xfd"
 DISBELIEF = "fpu: warning: CPUID promises XSAVES, but it does not work here; not believed"
-MODEL = "mechanism soft: XSAVES, XRSTORS and PASID are modelled in software"
+MODEL = "mechanism soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software"
 # name: processor, words for the kernel, programs that must pass, what the log must have.
 WORKS = {
     "false XSAVES, xstate=auto": (FALSE_XSAVES, "", ("fpu", "crypt", "intonly"),

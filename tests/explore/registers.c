@@ -147,6 +147,27 @@ int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
 	fail("the model is called");
 }
 
+void amx_release(struct amx_registers *r)
+{
+	fail("the model is called");
+}
+
+/* There are no tiles, and nothing that XFD could disable. */
+void tilerelease(void)
+{
+	fail("TILERELEASE is executed");
+}
+
+u64 xgetbv(u32 index)
+{
+	fail("XGETBV is executed");
+}
+
+void write_fpu_msr(u32 msr, u64 value)
+{
+	fail("an MSR is written");
+}
+
 void registers_start(bool ungated)
 {
 	fpu_config = (struct fpu_config){ .native = true, .pku = true };

@@ -109,6 +109,10 @@ int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
 	return SOFT_GP;
 }
 
+void amx_release(struct amx_registers *r)
+{
+}
+
 /* --- A machine with one task --- */
 
 static void configure(const struct xstate_layout *layout, u64 user)
@@ -119,14 +123,14 @@ static void configure(const struct xstate_layout *layout, u64 user)
 	fpu_config.features = user | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
 	fpu_config.size = xstate_compact_size(layout, fpu_config.mask);
-	fpu_image_reset(&initial.area);
+	fpu_image_reset(&initial.area, fpu_config.mask);
 	fpu_image_prepare(&initial.area);
 }
 
 static void make_task(void)
 {
 	memset(&memory, POISON, sizeof(memory));
-	fpu_image_reset(&memory.area);
+	fpu_image_reset(&memory.area, fpu_config.mask);
 	task = (struct fpu_task){ .own_flags = TASK_NEED_FPU_LOAD, .user = { .fpstate = &memory.area } };
 	task.active = &task.user;
 	fpu_context_born(&task.user);

@@ -5,8 +5,10 @@
 #include "host.h"
 
 #include "regfile/fpu/insn.h"
+#include "fpu/amx_ops.c"
 #include "fpu/soft.c"
 #include "fpu/soft_supervisor.c"
+#include "fpu/soft_tiles.c"
 #include "fpu/xstate.c"
 #include "regfile/regfile.c"
 #include "regfile/xsave.c"
