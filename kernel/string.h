@@ -23,10 +23,13 @@ u64 parse_number(const char *s, const char **end);
 static inline bool all_zero(const void *data, size_t n)
 {
 	const u8 *byte = data;
+	u64 word;
 
-	for (; n >= sizeof(u64); n -= sizeof(u64), byte += sizeof(u64))
-		if (*(const u64 *)byte)
+	for (; n >= sizeof(word); n -= sizeof(word), byte += sizeof(word)) {
+		__builtin_memcpy(&word, byte, sizeof(word));
+		if (word)
 			return false;
+	}
 	for (; n; n--, byte++)
 		if (*byte)
 			return false;
