@@ -54,7 +54,7 @@ struct fpu_site {
 
 /* One transition, as the context itself remembers it: what a story is told from. */
 struct fpu_step {
-	u8 event, from, to, zero; /* one store */
+	u8 event, from, to, moved; /* one store; moved: the values were saved or loaded */
 	s32 cpu;
 	const struct fpu_site *site;
 };

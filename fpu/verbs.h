@@ -31,7 +31,7 @@ static inline void fpu_note(struct fpu_cpu *cpu, struct fpu_context *context, en
 {
 	struct fpu_step *step = &context->history[context->steps++ % FPU_HISTORY];
 
-	*step = (struct fpu_step){ (u8)event, (u8)from, (u8)to, 0, cpu->id, site };
+	*step = (struct fpu_step){ (u8)event, (u8)from, (u8)to, moved, cpu->id, site };
 	if (unlikely(!fpu_legal[event][from][to]))
 		fpu_illegal_transition(context, step);
 	if (unlikely(fpu_tracing))

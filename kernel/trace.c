@@ -1,10 +1,10 @@
 /*
  * A ring of records for each CPU, filled by fpu/ with interrupts off and emptied by a kernel thread into COM4, one
- * JSON object a line. All records together are numbered, and come out in that order. A record carries all that it
- * changed; every SNAPSHOT_EVERY records a snapshot of all CPUs and contexts goes into the ring, so that a reader can
- * start there. Other CPUs go on meanwhile: what they do is in records of their own, in between or behind. When a
- * ring is full its CPU's newest record is lost and counted, and the count comes out with that CPU's next one.
- * Nothing here changes what it shows.
+ * JSON object a line: a header that says which trace this is, then the records. All records together are numbered,
+ * and come out in that order. A record carries all that it changed; every SNAPSHOT_EVERY records a snapshot of all
+ * CPUs and contexts goes into the ring, so that a reader can start there. Other CPUs go on meanwhile: what they do is
+ * in records of their own, in between or behind. When a ring is full its CPU's newest record is lost and counted, and
+ * the count comes out with that CPU's next one. Nothing here changes what it shows.
  */
 #include "fpu/cpu.h"
 #include "fpu/image.h"
@@ -27,6 +27,7 @@
 #define ALL_RECORDS (4 * RING_RECORDS) /* shared out where there are more CPUs than that */
 #define SNAPSHOT_EVERY 1000
 #define LINE_SIZE 512
+#define TRACE_FORMAT 1 /* of the lines: a reader refuses others */
 
 enum kind { TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT };
 
@@ -37,6 +38,7 @@ struct record {
 	bool need_load;
 	u32 pkru, lost;
 	u64 sequence, time, context, owner, moved, xstate_bv, xcomp_bv;
+	char name[sizeof(((struct task *)0)->name)]; /* of tid */
 };
 
 /*
@@ -98,6 +100,18 @@ static void fill_context(struct record *r, const struct fpu_context *context)
 	}
 }
 
+/* The task that the record speaks of. What a program called itself may not break the line. */
+static void fill_task(struct record *r, const struct task *task)
+{
+	r->tid = task->tid;
+	r->need_load = task->flags & TASK_NEED_FPU_LOAD;
+	for (u32 i = 0; i + 1 < sizeof(r->name) && task->name[i]; i++) {
+		char c = task->name[i];
+
+		r->name[i] = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
+	}
+}
+
 static void snapshot_context(struct task *task, void *arg)
 {
 	const struct fpu_cpu *cpu = arg;
@@ -106,8 +120,7 @@ static void snapshot_context(struct task *task, void *arg)
 	if (!r)
 		return;
 	fill_context(r, task->fpu.active);
-	r->tid = task->tid;
-	r->need_load = task->flags & TASK_NEED_FPU_LOAD;
+	fill_task(r, task);
 	publish(cpu);
 }
 
@@ -155,8 +168,7 @@ static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cp
 		return;
 	fill_context(r, context);
 	r->step = *step;
-	r->tid = current->tid;
-	r->need_load = current->flags & TASK_NEED_FPU_LOAD;
+	fill_task(r, current);
 	r->moved = moved;
 	publish(cpu);
 }
@@ -171,7 +183,7 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 	r = next_record(cpu, OWNER);
 	if (!r)
 		return;
-	r->tid = current->tid;
+	fill_task(r, current);
 	publish(cpu);
 }
 
@@ -212,15 +224,16 @@ static int print_owner(char *line, size_t size, u64 owner)
 
 static int print_transition(char *line, size_t size, const struct record *r)
 {
-	bool save = r->step.from == FPU_ACTIVE && r->moved;
+	bool save = r->step.from == FPU_ACTIVE && r->step.moved;
 	bool avoided = fpu_config.defers && r->step.from == FPU_CACHED && r->step.to == FPU_ACTIVE;
 
 	return format_text(line, size,
 			   ",\"event\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"saved\":\"0x%lx\",\"loaded\":\"0x%lx\","
-			   "\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
+			   "\"move\":\"%s\",\"avoided\":%s,\"file\":\"%s\",\"line\":%u,\"function\":\"%s\"",
 			   fpu_event_names[r->step.event], fpu_state_names[r->step.from], fpu_state_names[r->step.to],
 			   save ? r->moved : 0, save ? 0 : r->moved,
-			   avoided ? "true" : "false", r->step.site->file, r->step.site->line, r->step.site->function);
+			   save ? "save" : r->step.moved ? "load" : "none", avoided ? "true" : "false",
+			   r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
 static void write_record(const struct record *r)
@@ -232,7 +245,7 @@ static void write_record(const struct record *r)
 
 	n += print_owner(line + n, sizeof(line) - (size_t)n, r->owner);
 	if (r->kind != SNAPSHOT_CPU)
-		n += format_text(line + n, sizeof(line) - (size_t)n, ",\"task\":%d", r->tid);
+		n += format_text(line + n, sizeof(line) - (size_t)n, ",\"task\":%d,\"name\":\"%s\"", r->tid, r->name);
 	if (r->context)
 		n += format_text(line + n, sizeof(line) - (size_t)n,
 				 ",\"context\":%lu,\"last_cpu\":%d,\"need_load\":%d,\"xstate_bv\":\"0x%lx\","
@@ -281,6 +294,19 @@ static void trace_thread(void *arg)
 	}
 }
 
+static void write_header(void)
+{
+	static char line[LINE_SIZE];
+	int n = format_text(line, sizeof(line), "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\","
+			    "\"cpus\":%u,\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
+			    fpu_config.native ? "native" : "soft", ncpus, fpu_config.features);
+
+	for (u32 i = 0; i < XF_COUNT; i++)
+		n += format_text(line + n, sizeof(line) - (size_t)n, "%s\"%s\"", i ? "," : "", xstate_name(i));
+	n += format_text(line + n, sizeof(line) - (size_t)n, "]}\n");
+	serial_write(COM4, line, (size_t)n);
+}
+
 void trace_init(void)
 {
 	if (!boot_flag("trace"))
@@ -290,6 +316,7 @@ void trace_init(void)
 		if (!(rings[i].records = kmalloc(ring_size * sizeof(struct record))))
 			panic("no memory for the trace");
 	mutex_init(&drain_lock);
+	write_header();
 	if (!kthread_create("trace", trace_thread, NULL))
 		panic("no memory for the trace");
 	for (u32 i = 0; i < ncpus; i++)

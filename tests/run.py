@@ -22,7 +22,7 @@ from errors import HostError
 
 JOBS = 2
 QUICK_FIRST = ["host", "image", "cli", "abi", "boot"]
-BUILD_TARGETS = ["iso", "test-image"]
+BUILD_TARGETS = ["iso", "test-image"]                   # for groups that don't say theirs: TARGETS
 printing = threading.Lock()
 
 
@@ -39,10 +39,11 @@ def load_groups():
 
 
 def all_tests():
-    """(full name, function) of every test."""
+    """(full name, function, what make must have built before) of every test."""
     for group, module in load_groups().items():
+        targets = getattr(module, "TARGETS", BUILD_TARGETS)
         for name, function in module.tests():
-            yield f"{group}/{name}", function
+            yield f"{group}/{name}", function, targets
 
 
 def wanted(name, filters):
@@ -87,7 +88,7 @@ def run_all(tests, filters, jobs):
                 states.append(outcome.state)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(job, *test) for test in tests]:
+        for future in [pool.submit(job, name, function) for name, function, _ in tests]:
             future.result()
     return states
 
@@ -106,12 +107,14 @@ def main():
     options = parser.parse_args()
     tests = [test for test in all_tests() if wanted(test[0], options.filters)]
     if options.list:
-        print("\n".join(name for name, _ in tests))
+        print("\n".join(name for name, _, _ in tests))
         return 0
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
     try:
-        make(*BUILD_TARGETS)
+        targets = dict.fromkeys(target for _, _, targets in tests for target in targets)
+        if targets:
+            make(*targets)
     except HostError as error:
         show(Outcome("build", FAILED, str(error)), 0)
         return finish([FAILED])

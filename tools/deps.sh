@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|test.
+# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|test|browser|waves.
 #
 #   run    what building the ISO and booting it needs
 #   test   that, and what the tests need
+#   browser, waves: for one test each, which is skipped without it: a browser without a window; GTKWave's readers
 #
 # On Debian and Ubuntu it uses apt-get, with sudo if not root; elsewhere it prints what to install.
 # When nothing is missing it starts no other process: every run of run-qemu.sh comes through here.
@@ -46,6 +47,12 @@ want_test() {
 	want gdb gdb
 }
 
+want_browser() {
+	want chromium-headless-shell chromium-headless-shell
+	want nodejs node
+	want npm npm
+}
+
 install() {
 	local sudo=()
 	if [ "$EUID" != 0 ]; then
@@ -71,7 +78,9 @@ install() {
 case $1 in
 run) want_run ;;
 test) want_run; want_test ;;
-*) echo "usage: deps.sh run|test" >&2; exit 2 ;;
+browser) want_browser ;;
+waves) want gtkwave vcd2fst ;;
+*) echo "usage: deps.sh run|test|browser|waves" >&2; exit 2 ;;
 esac
 
 [ ${#missing[@]} = 0 ] && exit 0

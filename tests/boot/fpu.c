@@ -3,8 +3,10 @@
  * with a pattern of their own, then yield or spin through many switches inside one asm
  * block and compare. Catches: a register that another process can see or change, a high
  * half of a YMM register that is not saved, control words that are lost or come up wrong
- * in a new program, and a child that does not inherit them.
+ * in a new program, a child that does not inherit them, and a register that programs can reach and
+ * the kernel does not switch.
  */
+#include <xstate.h>
 #include "registers.h"
 
 #define PROCESSES	5
@@ -144,11 +146,86 @@ static void test_compute(void)
 	}
 }
 
+/* --- All that a program can reach (museum entry 30) --- */
+
+#define LAST_COMPONENT	18
+#define NEIGHBOURS	8
+static struct { uint8_t legacy[512]; uint64_t header[8]; uint8_t rest[8192 + 3072]; } image __attribute__((aligned(64)));
+static uint32_t component;
+
+static void xrstor_component(void)
+{
+	__asm__ volatile("xrstor64 %0" : : "m"(image), "a"(1u << component), "d"(0) : "memory");
+}
+
+/* By XRSTOR alone: not every component has an instruction that may be used. */
+static void leave_pattern(void)
+{
+	struct cpuid c = cpuid(13, component);
+
+	memset(&image, 0, sizeof(image));
+	memset((uint8_t *)&image + c.ebx, 0x40, component == 9 ? 4 : c.eax);
+	image.header[0] = 1u << component;
+	xrstor_component();
+	for (int i = 0; i < NEIGHBOURS; i++)
+		sched_yield();
+}
+
+static int is_initial(void)
+{
+	struct cpuid c = cpuid(13, component);
+	const uint8_t *value = (const uint8_t *)&image + c.ebx;
+
+	memset(&image, 0, sizeof(image));
+	__asm__ volatile("xsave64 %0" : "+m"(image) : "a"(1u << component), "d"(0) : "memory");
+	for (uint32_t i = 0; i < c.eax; i++)
+		if (image.header[0] && value[i])
+			return 0;
+	return 1;
+}
+
+/* Two processes on one CPU: what the one has put there the other must not find. */
+static void switched(void)
+{
+	int bad = 0, status;
+	long pid;
+
+	memset(&image, 0, sizeof(image));
+	xrstor_component();
+	pid = fork();
+	if (!pid) {
+		leave_pattern();
+		exit(0);
+	}
+	for (int i = 0; i < NEIGHBOURS; i++) {
+		sched_yield();
+		bad |= !is_initial();
+	}
+	wait4((int)pid, &status, 0);
+	EXPECT_EQ(status, 0);
+	if (bad)
+		FAIL("component %u comes from another process", component);
+}
+
+static void test_reachable(void)
+{
+	if (!(cpuid(1, 0).ecx >> 27 & 1))
+		SKIP("no XSAVE");
+	stay_on_cpus(ONE_CPU);
+	for (component = 2; component <= LAST_COMPONENT; component++)
+		if (xgetbv(0) >> component & 1)
+			EXPECT_EQ(ktap_child(switched), 0);
+		else
+			EXPECT_EQ(ktap_child(leave_pattern), SIGSEGV);
+	stay_on_cpus(ALL_CPUS);
+}
+
 static const struct ktap_test tests[] = {
 	{ "registers across yields", test_yield },
 	{ "registers across preemption", test_preempted },
 	{ "registers across calls", test_calls }, { "registers across fork", test_fork },
 	{ "fresh registers after exec", test_exec }, { "floating-point sums", test_compute },
+	{ "what can be reached is switched", test_reachable },
 };
 
 int main(int argc, char **argv)

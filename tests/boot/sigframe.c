@@ -1,7 +1,7 @@
 /*
  * sigframe - what a signal does to the registers, and the frame that holds them, as on Linux. Catches: a handler that
  * finds the interrupted program's registers or leaves its own behind; a frame that is not Linux's to the byte; a
- * sigreturn that believes what it reads; a frame written beyond the alternate stack, or stopped by a protection key.
+ * sigreturn that believes what it reads; a frame written beyond the alternate stack.
  */
 #include "signals.h"
 
@@ -256,96 +256,6 @@ static void overflow_refused(void)
 		EXPECT_EQ(status_of(small_stack), 43 << 8);
 }
 
-/* --- Protection keys --- */
-
-#define PKRU_DEFAULT	0x55555554u
-
-static uint32_t rdpkru(void)
-{
-	uint32_t pkru, edx;
-
-	__asm__ volatile("rdpkru" : "=a"(pkru), "=d"(edx) : "c"(0));
-	return pkru;
-}
-
-static void wrpkru(uint32_t pkru)
-{
-	__asm__ volatile("wrpkru" : : "a"(pkru), "c"(0), "d"(0) : "memory");
-}
-
-/* A handler whose stack is behind a closed key: it opens all keys before it touches that. */
-void key_stack_entry(void);
-void count_call(void);
-void count_call(void) { calls++; }
-__asm__(".text\nkey_stack_entry: xor %eax, %eax\nxor %ecx, %ecx\nxor %edx, %edx\nwrpkru\njmp count_call\n");
-
-static volatile uint32_t pkru_inside, pkru_in_frame;
-static uint32_t pkru_offset(void)
-{
-	uint32_t eax = 13, ebx, ecx = 9, edx;
-
-	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	return ebx;
-}
-
-/* Opens the page's key in the frame, so that the instruction can go on. */
-static void open_key(int signal, struct info *info, struct context *uc)
-{
-	uint32_t *pkru = (uint32_t *)(uc->fpstate + pkru_offset());
-
-	pkru_inside = rdpkru();
-	pkru_in_frame = *pkru;
-	note(signal, info, uc);
-	*pkru = 0;
-	uc->fpstate[513] |= 2; /* bit 9 of XSTATE_BV */
-}
-
-/*
- * The fault says which key; the handler's PKRU is the default; the frame has the program's, and decides. The alternate
- * stack lies behind a closed key, too.
- */
-static void keys(void)
-{
-	char *page = (char *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct stack stack = { alternate, 0, 0, ALT_SIZE };
-	long key = pkey_alloc(0, 0);
-	uint32_t pkru, before;
-
-	if (key < 0) {
-		munmap(page, PAGE_SIZE);
-		SKIP("no protection keys");
-	}
-	before = rdpkru();
-	EXPECT_EQ(pkey_mprotect(page, PAGE_SIZE, PROT_READ | PROT_WRITE, (int)key), 0);
-	EXPECT_EQ(pkey_mprotect(alternate, ALT_SIZE, PROT_READ | PROT_WRITE, (int)key), 0);
-	syscall2(SYS_sigaltstack, &stack, NULL);
-	set_handler(SIGSEGV, open_key, 0, 0);
-	reset();
-	pkru = PKRU_DEFAULT | 3u << (2 * key);
-	wrpkru(pkru);
-	*(volatile char *)page = 1;
-	EXPECT_EQ(rdpkru(), 0);
-	EXPECT_EQ(calls, 1);
-	EXPECT_EQ(last_info.code, 4);
-	EXPECT_EQ(last_info.pkey, key);
-	EXPECT_EQ(last_info.address, page);
-	EXPECT_EQ(pkru_inside, PKRU_DEFAULT);
-	EXPECT_EQ(pkru_in_frame, pkru);
-	set_handler(SIGUSR1, (void *)key_stack_entry, SA_ONSTACK, 0);
-	if (on_tarry()) { /* Linux can do it since 6.12 */
-		wrpkru(pkru);
-		raise(SIGUSR1);
-		EXPECT_EQ(rdpkru(), pkru);
-		EXPECT_EQ(calls, 2);
-	}
-	wrpkru(before);
-	EXPECT_EQ(pkey_mprotect(alternate, ALT_SIZE, PROT_READ | PROT_WRITE, 0), 0);
-	stack.flags = SS_DISABLE;
-	syscall2(SYS_sigaltstack, &stack, NULL);
-	munmap(page, PAGE_SIZE);
-	pkey_free((int)key);
-}
-
 static const struct ktap_test tests[] = {
 	{ "the handler's FPU is initial, the program's comes back", fpu_is_kept },
 	{ "the frame is Linux's, and what is written to it counts", frame_is_linux },
@@ -354,7 +264,6 @@ static const struct ktap_test tests[] = {
 	{ "rt_sigreturn changes the program's flags only", flags_are_filtered },
 	{ "the alternate stack", alternate_stack },
 	{ "an overflow of the alternate stack is refused", overflow_refused },
-	{ "protection keys: the fault, the frame, the alternate stack", keys },
 };
 
 int main(void)

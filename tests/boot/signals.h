@@ -1,6 +1,6 @@
 /*
- * signals.h - Linux's structures and numbers for signals, and a handler that notes what it was given: for signals.c
- * and sigframe.c, each of which includes it once.
+ * signals.h - Linux's structures and numbers for signals, and a handler that notes what it was given: for signals.c,
+ * sigframe.c and sigkeys.c, each of which includes it once.
  */
 #ifndef SIGNALS_H
 #define SIGNALS_H

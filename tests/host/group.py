@@ -15,6 +15,7 @@ LINE = re.compile(r"\[\s+(OK|FAILED|SKIPPED)\s*\] (\S.*)")
 STATES = {"OK": OK, "FAILED": FAILED, "SKIPPED": SKIPPED}
 SANITIZER = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error:)", re.MULTILINE)
 SUMMARY = re.compile(r"\d+ test\(s\)|tests: ")
+TARGETS = []               # each test builds its own program
 
 
 def run_program(name):

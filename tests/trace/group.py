@@ -5,12 +5,18 @@ must chain, and what the trace shows must add up to what --stats says. Nothing h
 kernel comes to a record.
 """
 
+import functools
 import json
 import os
 import re
+import sys
 import tempfile
+import threading
 
 from framework import BUILD, ROOT, WORK, command, expect, expect_equal
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "trace"))
+import pages
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
 TABLE = os.path.join(ROOT, "fpu", "transitions.def")
@@ -29,6 +35,8 @@ intcrash none
 crash null
 exit
 """
+SHOWN = b"mandelbrot -q | cat\ntrue\nsleep 0.05\nintcrash none\ncrypt\nexit\n"
+SHARED = threading.Lock()
 SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
 SWITCHING_PROGRAM = os.path.join(BUILD, "user", "bin", "tour")
 
@@ -43,17 +51,28 @@ def table():
 
 def traced(program, *options, stdin=b""):
     """Runs the program; gives the records and the counters."""
+    return read_run(*traced_run(program, *options, stdin=stdin))
+
+
+def traced_run(program, *options, stdin=b""):
+    """Runs the program; gives the names of the files of the trace and of the counters."""
     folder = tempfile.mkdtemp(dir=WORK)
     names = [os.path.join(folder, name) for name in ("trace", "stats", "log")]
     words = [SCRIPT, "--timeout", "100", "--trace", names[0], "--stats", names[1], "--log",
              names[2], *options, "--exec", program]
     done = command(words, input=stdin)
     expect(done.returncode in (0, 139), f"status {done.returncode}", done.stdout, done.stderr)
-    with open(names[0], encoding="ascii") as file:
-        records = [json.loads(line) for line in file]
-    with open(names[1], encoding="ascii") as file:
+    return names[:2]
+
+
+def read_run(trace, counters):
+    with open(trace, encoding="ascii") as file:
+        header, *records = [json.loads(line) for line in file]
+    with open(counters, encoding="ascii") as file:
         stats = json.load(file)
     expect(records, "the trace is empty")
+    expect_equal((header["kind"], header["policy"], header["mechanism"], header["cpus"]),
+                 ("trace", stats["policy"], stats["mechanism"], len(stats["cpus"])), "the header")
     return records, stats
 
 
@@ -70,12 +89,20 @@ def check_sequence(records, cpus):
                f"no snapshot between records {first} and {second}")
 
 
+def move(record):
+    """What a transition has to do with the values."""
+    if (record["event"], record["from"]) in SAVES:
+        return "save"
+    return "load" if record["from"] == "INACTIVE" and record["to"] in ("ACTIVE", "CACHED") else "none"
+
+
 def check_transitions(records, policy):
     legal = table()
     for record in records:
         if record["kind"] == "transition":
             step = (record["event"], record["from"], record["to"])
             expect(policy[0] in legal.get(step, ""), f"{step} is not in the table", str(record))
+            expect_equal(record["move"], move(record), f"what {step} moved")
 
 
 def check_chains(records):
@@ -108,8 +135,8 @@ def check_counters(records, stats):
     """The trace's saves, loads and avoided loads against the counters; lost records lose some."""
     steps = [record for record in records if record["kind"] == "transition"]
     shown = {
-        "saves": sum((r["event"], r["from"]) in SAVES for r in steps),
-        "loads": sum(r["from"] == "INACTIVE" and r["to"] in ("ACTIVE", "CACHED") for r in steps),
+        "saves": sum(r["move"] == "save" for r in steps),
+        "loads": sum(r["move"] == "load" for r in steps),
         "loads_avoided": sum(r["avoided"] for r in steps),
     }
     lost = sum(record["lost"] for record in records)
@@ -139,6 +166,17 @@ def many_switches(policy):
     check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
 
 
+@functools.lru_cache(maxsize=None)
+def shared_trace():
+    """The file of one run on two processors, for all tests of what shows a trace."""
+    return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=SHOWN)[0]
+
+
+def one_trace():
+    with SHARED:
+        return shared_trace()
+
+
 def tests():
     for policy in ("deferred", "eager", "lazy"):
         yield policy, lambda policy=policy: small_run(policy)
@@ -146,4 +184,5 @@ def tests():
     for count in ("2", "4"):
         yield f"{count} processors", lambda count=count: small_run("deferred", "--smp", count)
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
+    yield from pages.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

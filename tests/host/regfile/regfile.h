@@ -25,7 +25,7 @@ enum init_optimisation { INIT_NEVER, INIT_BY_CONTENT, INIT_RANDOM };
 struct regfile_knobs {
 	enum init_optimisation init;
 	bool modified;		   /* XSAVES leaves out what has not changed since XRSTORS of the same area */
-	int torn_after;		   /* a restore faults after that many components; -1: none does */
+	int torn_after;		   /* the next restore faults after that many components; -1: it does not */
 	const void *absent;	   /* an access to this byte is a page fault; NULL: none is */
 };
 

@@ -226,7 +226,7 @@ static void get(struct regfile_cpu *cpu, const struct xsave_area *area, u32 feat
 	}
 }
 
-/* Component after component; torn_after may stop it half-way. */
+/* Component after component; torn_after may stop it half-way, once. */
 static int load_components(struct regfile_cpu *cpu, const struct xsave_area *a, u64 rfbm, u64 loaded)
 {
 	int left = regfile.knobs.torn_after;
@@ -234,8 +234,10 @@ static int load_components(struct regfile_cpu *cpu, const struct xsave_area *a, 
 	for (u32 i = 0; i < XF_COUNT; i++) {
 		if (!(rfbm >> i & 1))
 			continue;
-		if (!left--)
+		if (!left--) {
+			regfile.knobs.torn_after = -1;
 			return fault(EXC_GP);
+		}
 		if (loaded >> i & 1)
 			get(cpu, a, i);
 		else

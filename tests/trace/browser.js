@@ -1,0 +1,59 @@
+/*
+ * Drives a real browser for pages.py: node browser.js FOLDER PAGE, with actions as JSON on standard input; FOLDER has
+ * playwright-core. Prints what each "read" saw on the page, and what went wrong inside it. It judges nothing.
+ */
+const [folder, page] = process.argv.slice(2);
+const { chromium } = require(`${folder}/node_modules/playwright-core`);
+const { readFileSync, existsSync } = require("fs");
+const BROWSERS = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
+const LAPTOP = { width: 1366, height: 650 };
+
+/* Runs inside the page: all that a person can see of the current record. */
+function read() {
+	const text = element => element?.innerText.trim().replace(/\s+/g, " ") ?? "";
+	const all = selector => [...document.querySelectorAll(selector)];
+	const here = document.querySelector(".record.here");
+	const places = row => [...row.querySelectorAll(".place")].map(p => p.className.replace("place ", ""));
+	return {
+		what: text(document.querySelector("#what")), why: text(document.querySelector("#why")),
+		record: here ? [...here.children].map(text) : [], site: text(document.querySelector("#site")),
+		source: text(document.querySelector("#source .here")), lit: all("#diagram .lit").map(e => e.id),
+		cpus: Object.fromEntries(all(".row.cpu").map(r => [r.dataset.cpu, r.querySelector(".owner").childNodes[1].textContent])),
+		contexts: Object.fromEntries(all(".row.context").map(r => [r.dataset.context, [text(r.querySelector("span > small")), ...places(r)]])),
+		counters: all("#counters b").map(text), matches: text(document.querySelector("#matches")),
+		elements: all("*").length, overflow: document.documentElement.scrollWidth > innerWidth
+			|| document.documentElement.scrollHeight > innerHeight,
+	};
+}
+
+const ACTIONS = {
+	key: (view, key) => view.keyboard.press(key),
+	click: (view, selector, x, y) => view.click(selector, x === undefined ? {} : { position: { x, y } }),
+	choose: (view, selector, value) => view.selectOption(selector, value),
+	type: (view, selector, text) => view.fill(selector, text),
+	until: (view, selector, text) => view.waitForFunction(([s, t]) => document.querySelector(s).textContent === t,
+		[selector, text], { timeout: 60000 }),
+	picture: (view, path) => view.screenshot({ path }),
+};
+
+async function main() {
+	const actions = JSON.parse(readFileSync(0)), seen = [], errors = [], requests = [];
+	const browser = await chromium.launch({ executablePath: BROWSERS.find(existsSync) });
+	const view = await browser.newPage({ viewport: LAPTOP });
+	view.on("pageerror", error => errors.push(error.stack));
+	view.on("request", request => requests.push(request.url()));
+	await view.goto(`file://${page}`);
+	for (const [name, ...words] of actions) {
+		if (name === "read")
+			seen.push(await view.evaluate(read));
+		else
+			await ACTIONS[name](view, ...words);
+	}
+	await browser.close();
+	console.log(JSON.stringify({ seen, errors, requests }));
+}
+
+main().catch(error => {
+	console.error(error.stack);
+	process.exit(1);
+});

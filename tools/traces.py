@@ -1,0 +1,104 @@
+"""Reads the file that run-qemu.sh --trace wrote, for the programs that show it.
+
+Anything that is not such a file is refused with the number of the line and the reason. A machine that was stopped
+leaves half a line at the end: that is told, and the rest is good. What the records mean is not known here.
+"""
+
+import dataclasses
+import json
+
+from errors import USAGE, HostError, explain
+from transitions import STATES
+
+FORMAT = 1
+MOVES = ("none", "save", "load")   # what a transition did with the values
+TRUTH = {"lost": int, "cpu": int, "seq": int, "t": int}
+CONTEXT = {"task": int, "name": str, "context": int, "last_cpu": int, "need_load": int, "xstate_bv": str,
+           "xcomp_bv": str, "pkru": str}
+STEP = {"event": str, "from": str, "to": str, "saved": str, "loaded": str, "move": str, "avoided": bool, "file": str,
+        "line": int, "function": str}
+KINDS = {
+    "snapshot-cpu": TRUTH,
+    "owner": {**TRUTH, "task": int, "name": str},
+    "snapshot-context": {**TRUTH, **CONTEXT},
+    "transition": {**TRUTH, **CONTEXT, **STEP},
+}
+HEADER = {"policy": str, "mechanism": str, "cpus": int, "features": str, "components": list}
+
+
+@dataclasses.dataclass
+class Trace:
+    """header and records as the kernel wrote them. cut: text for a person if the end is missing, or empty."""
+    header: dict
+    records: list
+    cut: str = ""
+
+
+def parse(line):
+    """The JSON object in a line, or None."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def fits(record, keys):
+    return all(type(record.get(key)) is kind for key, kind in keys.items())
+
+
+def read_header(path, line):
+    header = parse(line)
+    if header is None or header.get("kind") != "trace":
+        raise HostError(f"{path}: line 1 is not the header of a Tarry trace", USAGE)
+    if header.get("format") != FORMAT or not fits(header, HEADER):
+        raise HostError(f"{path}: a trace of another version of Tarry (format {header.get('format')}, "
+                        f"not {FORMAT})", USAGE)
+    return header
+
+
+def trouble(record, events, cpus):
+    """Why that is no record of ours, or None."""
+    if record is None:
+        return "is no JSON object"
+    keys = KINDS.get(record.get("kind"))
+    if not keys:
+        return "is of no kind that a Tarry trace has"
+    if not fits(record, keys) or not {"owner"} <= record.keys():
+        return "lacks something that a Tarry trace has"
+    if not 0 <= record["cpu"] < cpus:
+        return f"names CPU {record['cpu']} of {cpus}"
+    if "event" in keys:
+        if record["event"] not in events:
+            return f"has the event {record['event']}, which fpu/transitions.def has not: another version of Tarry?"
+        if not {record["from"], record["to"]} <= set(STATES):
+            return f"has an unknown state, {record['from']} or {record['to']}"
+        if record["move"] not in MOVES:
+            return f"moved values in an unknown way, {record['move']}"
+    return None
+
+
+def read_trace(path, events):
+    """The trace in a file; events: the names that transitions may have."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode("ascii", "replace")
+    except OSError as error:
+        raise HostError(explain(error, path), USAGE) from error
+    if not text:
+        raise HostError(f"{path}: the trace is empty", USAGE)
+    lines = text.split("\n")
+    rest = lines.pop()
+    header = read_header(path, lines[0] if lines else rest)
+    trace = Trace(header, [])
+    for number, line in enumerate(lines[1:], 2):
+        record = parse(line)
+        reason = trouble(record, events, header["cpus"])
+        if reason:
+            raise HostError(f"{path}: line {number} {reason}", USAGE)
+        trace.records.append(record)
+    if rest and lines:
+        trace.cut = f"{path}: the last line is cut off; what stands before it is {len(trace.records)} records"
+    if not trace.records:
+        raise HostError(f"{path}: the trace has no records", USAGE)
+    return trace
