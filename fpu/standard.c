@@ -95,7 +95,7 @@ static void insert_pkru(struct xsave_area *image, u32 pkru)
 		image->xstate_bv |= XFM(XF_PKRU);
 }
 
-static void read_image(struct fpu_task *task, void *image, u32 size, enum fpu_event event)
+static void read_into(struct fpu_task *task, void *image, u32 size, enum fpu_event event)
 {
 	u64 flags;
 
@@ -116,12 +116,12 @@ static void read_image(struct fpu_task *task, void *image, u32 size, enum fpu_ev
 
 void fpu_standard_read(struct fpu_task *task, void *image, enum fpu_event event)
 {
-	read_image(task, image, fpu_standard_size(), event);
+	read_into(task, image, fpu_standard_size(), event);
 }
 
 void fpu_standard_read_own(struct fpu_task *task, void *image, enum fpu_event event)
 {
-	read_image(task, image, xstate_standard_size(&fpu_config.layout, fpu_standard_features(task)), event);
+	read_into(task, image, xstate_standard_size(&fpu_config.layout, fpu_standard_features(task)), event);
 }
 
 /* --- Writing --- */
