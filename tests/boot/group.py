@@ -14,7 +14,7 @@ from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2 debug"
-FPU_PROGRAMS = ("counts", "crypt", "fpu", "hostile", "intonly", "pkeys", "sigframe",
+FPU_PROGRAMS = ("amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pkeys", "sigframe",
                 "sigkeys", "signals")
 SMP_PROGRAMS = ("hotplug", "smp", *FPU_PROGRAMS)
 SMP = {"qemu": 4, "bochs": 2}

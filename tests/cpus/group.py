@@ -23,11 +23,11 @@ WORKS = {
     "false XSAVES, xstate=auto": (FALSE_XSAVES, "", ("fpu", "crypt", "intonly"),
                                   (DISBELIEF, MODEL)),
     "no AVX": ("max,-mpx,-avx,-avx2", "", ("fpu", "hostile", "crypt"),
-               ("components x87 SSE PKRU PASID;",)),
+               ("components x87 SSE PKRU PASID TILECFG TILEDATA;",)),
     "no protection keys": ("max,-mpx,-pku", "", ("fpu", "pkeys"),
-                           ("components x87 SSE AVX PASID;",)),
+                           ("components x87 SSE AVX PASID TILECFG TILEDATA;",)),
     "AVX-512 in leaf 0Dh only": ("Skylake-Server", "", ("fpu", "hostile"),
-                                 ("components x87 SSE AVX PKRU PASID;",)),
+                                 ("components x87 SSE AVX PKRU PASID TILECFG TILEDATA;",)),
     "no RDRAND": ("max,-mpx,-rdrand,-rdseed", "", ("crypt",), ()),
 }
 # name: processor, words for the kernel, what the panic must say.
