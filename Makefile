@@ -23,7 +23,8 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -I. -ffreestanding -fno-pic -mcmodel=kernel -
 
 .PHONY: all kernel clean lines
 all: iso
-kernel: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym
+GDB_SCRIPTS := $(BUILD)/tarry.elf-gdb.py $(BUILD)/tarry.elf-gdb.gdb
+kernel: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym $(GDB_SCRIPTS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -49,6 +50,11 @@ $(BUILD)/tarry.stripped.elf: $(BUILD)/tarry.elf
 $(BUILD)/tarry.sym: $(BUILD)/tarry.elf
 	$(NM) -n $< > $@
 
+# GDB loads them when it opens tarry.elf.
+$(BUILD)/tarry.elf-gdb.%: tools/gdb/autoload.%
+	@mkdir -p $(@D)
+	cp $< $@
+
 clean:
 	rm -rf $(BUILD)
 
@@ -58,4 +64,4 @@ lines:
 
 include kernel/crypto/flags.mk
 -include $(KERNEL_OBJECTS:.o=.d)
--include tools/iso.mk user/Makefile.inc tests/Makefile.inc
+-include tools/iso.mk user/Makefile.inc tests/Makefile.inc labs/Makefile.inc

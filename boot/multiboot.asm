@@ -138,8 +138,8 @@ higher_half:
 	xor ebp, ebp			; ends every backtrace
 	mov edi, esi			; kmain(magic, physical address of the boot information)
 	mov esi, ebx
-	call kmain
-	ud2
+	push rbp			; so does this return address, for a debugger: kmain never returns
+	jmp kmain
 
 	section .bss nobits alloc write align=4096
 	global boot_pml4

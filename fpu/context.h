@@ -65,6 +65,7 @@ struct fpu_context {
 	struct xsave_area *fpstate; /* compacted, sized for every enabled component; NULL: integer-only */
 	s32 last_cpu;		    /* whose registers last held it, or FPU_NO_CPU */
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
+	bool in_frame;		    /* between it and a signal frame: what its task has now will not last */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
 	u64 xfd;		    /* its IA32_XFD: components that it has not used yet and has no room for */
 	u32 steps;		    /* transitions so far; history[steps % FPU_HISTORY] is the oldest */
@@ -85,12 +86,19 @@ struct fpu_task {
 	struct fpu_context user;
 };
 
+/*
+ * Updates of one component (fpu/update.h). Where the present value was; and how the new one becomes the task's: it
+ * waits in memory for a load, is loaded alone, has an instruction of its own, or waits for the task to come by.
+ */
+enum fpu_found { FPU_FOUND_REGISTERS, FPU_FOUND_MEMORY, FPU_FOUND_INIT, FPU_FOUNDS };
+enum fpu_ending { FPU_ENDED_FLAG, FPU_ENDED_LOAD, FPU_ENDED_DIRECT, FPU_ENDED_QUEUED, FPU_ENDINGS };
+
 struct fpu_counters {
 	u64 saves, loads, loads_avoided, init_loads;
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
-	u64 updates_flagged, updates_loaded; /* of one component: left to the next load; loaded at once */
+	u64 updates_found[FPU_FOUNDS], updates_ended[FPU_ENDINGS]; /* of one component */
 	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
 

@@ -58,9 +58,6 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 /* The running task is about to leave its CPU for ever. Interrupts off. */
 void fpu_death(struct fpu_task *task);
 
-/* The running task's rights for one protection key: 0 all, 1 none, 2 read only. */
-void fpu_set_pkey_rights(u32 key, u32 rights);
-
 /* Preemption off, and irq_fpu_usable false in interrupts that come meanwhile. Nests. */
 void fpregs_lock(void);
 void fpregs_unlock(void);

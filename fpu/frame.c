@@ -76,11 +76,11 @@ static u64 features_within(u32 size)
 {
 	u64 features = XFM_LEGACY;
 
-	for (u32 i = XF_AVX; i < XF_COUNT; i++) {
-		const struct xstate_component *c = &fpu_config.layout.component[i];
+	for (u64 rest = fpu_config.xcr0 & ~XFM_LEGACY; rest; rest &= rest - 1) {
+		const struct xstate_component *c = &fpu_config.layout.component[__builtin_ctzl(rest)];
 
-		if (fpu_config.xcr0 & XFM(i) && c->offset + c->size <= size)
-			features |= XFM(i);
+		if (c->offset + c->size <= size)
+			features |= rest & -rest;
 	}
 	return features;
 }
@@ -117,7 +117,7 @@ long fpu_frame_read(u64 address, void **image)
 	copy = fpu_area_alloc(fpu_standard_size());
 	if (!copy)
 		return -ENOMEM;
-	memset(copy, 0, fpu_standard_size());
+	memset(&copy->xstate_bv, 0, XSAVE_EXTENDED - XSAVE_LEGACY_SIZE);
 	error = read_image(address, copy);
 	if (error)
 		fpu_area_free(copy);
@@ -129,6 +129,7 @@ long fpu_frame_read(u64 address, void **image)
 void fpu_frame_handler(struct fpu_task *task)
 {
 	fpu_init_state(task, PKRU_DEFAULT, FPU_EV_HANDLER);
+	task->user.in_frame = false;
 }
 
 void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
@@ -137,21 +138,28 @@ void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
 		fpu_standard_write(task, image, fpu_config.xcr0, FPU_EV_SIGRETURN);
 	else
 		fpu_init_state(task, fpu_has_registers(task) ? PKRU_DEFAULT : pkru, FPU_EV_SIGRETURN);
+	task->user.in_frame = false;
 }
 
 /* The running task's rights are in the register alone; a switch takes them along. */
-u32 fpu_frame_open_keys(void)
+static void set_keys(struct fpu_task *task, u32 keys, bool in_frame)
+{
+	task->user.in_frame = in_frame;
+	if (fpu_config.pku)
+		wrpkru(keys);
+}
+
+u32 fpu_frame_open_keys(struct fpu_task *task)
 {
 	u32 keys = fpu_frame_keys();
 
-	fpu_frame_close_keys(0);
+	set_keys(task, 0, true);
 	return keys;
 }
 
-void fpu_frame_close_keys(u32 keys)
+void fpu_frame_close_keys(struct fpu_task *task, u32 keys)
 {
-	if (fpu_config.pku)
-		wrpkru(keys);
+	set_keys(task, keys, false);
 }
 
 u32 fpu_frame_keys(void)

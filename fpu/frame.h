@@ -32,9 +32,12 @@ void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru);
 /* The si_code of the SIGFPE for an x87 or a SIMD exception: what is raised and not masked. 0: nothing is. */
 int fpu_frame_fault_code(struct fpu_task *task, bool simd);
 
-/* All keys are open from here on, for the kernel's access to the frame; what they were, to be put back. */
-u32 fpu_frame_open_keys(void);
-void fpu_frame_close_keys(u32 keys);
+/*
+ * All keys are open from here on, for the kernel's access to the frame, and nobody else may change the task's state;
+ * what they were, to be put back. fpu_frame_handler and fpu_frame_return end that, too.
+ */
+u32 fpu_frame_open_keys(struct fpu_task *task);
+void fpu_frame_close_keys(struct fpu_task *task, u32 keys);
 u32 fpu_frame_keys(void);
 
 #endif

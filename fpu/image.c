@@ -131,11 +131,24 @@ bool fpu_tiles_in_use(const struct fpu_cpu *cpu)
 	return amx_configured(&cpu->soft->tiles) || cpu->soft->tiles.used;
 }
 
+u64 fpu_pasid(const struct fpu_cpu *cpu)
+{
+	return fpu_config.native ? read_fpu_msr(MSR_IA32_PASID) : cpu->soft->pasid;
+}
+
+void fpu_set_pasid(struct fpu_cpu *cpu, u64 pasid)
+{
+	if (fpu_config.native)
+		write_fpu_msr(MSR_IA32_PASID, pasid);
+	else
+		cpu->soft->pasid = pasid;
+}
+
 bool fpu_ungated_in_use(struct fpu_cpu *cpu)
 {
 	if (fpu_tiles_in_use(cpu))
 		return true;
-	if (fpu_config.xss & XFM(XF_PASID) && cpu->soft->pasid)
+	if (fpu_config.xss & XFM(XF_PASID) && fpu_pasid(cpu))
 		return true;
 	return fpu_config.xss & XFM(XF_CET_U) && (read_fpu_msr(MSR_IA32_U_CET) || read_fpu_msr(MSR_IA32_PL3_SSP));
 }

@@ -72,6 +72,10 @@ void fpu_image_load_init(struct fpu_cpu *cpu);
 /* The image becomes that of initial state, with room for those components of the mask. */
 void fpu_image_reset(struct xsave_area *area, u64 features);
 
+/* The PASID in the registers; a valid one to put there. */
+u64 fpu_pasid(const struct fpu_cpu *cpu);
+void fpu_set_pasid(struct fpu_cpu *cpu, u64 pasid);
+
 /* True if a component that TS does not gate is not in its initial state in the registers. */
 bool fpu_ungated_in_use(struct fpu_cpu *cpu);
 

@@ -39,6 +39,17 @@ const char *const fpu_event_names[FPU_EVENTS] = {
 #include "fpu/transitions.def"
 };
 
+const char *const fpu_event_texts[FPU_EVENTS] = {
+#define FPU_EVENT(name, text) text,
+#include "fpu/transitions.def"
+};
+const struct fpu_rule fpu_rules[] = {
+#define FPU_TRANSITION(event, from, to, policies, source, reason)                                  \
+	{ FPU_EV_##event, FPU_##from, FPU_##to, policies, source, reason },
+#include "fpu/transitions.def"
+};
+const u32 fpu_load_flag = TASK_NEED_FPU_LOAD;
+
 /* What a CPU says of its registers. */
 struct registers {
 	struct xstate_layout layout;

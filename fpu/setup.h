@@ -23,4 +23,13 @@ void fpu_image_prepare(struct xsave_area *init_image);
 /* Names of states and events. */
 extern const char *const fpu_state_names[FPU_STATES], *const fpu_event_names[FPU_EVENTS];
 
+/* What transitions.def says in words. Nothing in the kernel reads it: it is there for GDB, which has the ELF file. */
+struct fpu_rule {
+	u8 event, from, to;
+	const char *policies, *source, *reason;
+};
+extern const struct fpu_rule fpu_rules[];
+extern const char *const fpu_event_texts[FPU_EVENTS];
+extern const u32 fpu_load_flag; /* TASK_NEED_FPU_LOAD */
+
 #endif

@@ -1,7 +1,4 @@
-/*
- * The way to user mode, #NM, and the rights of one protection key. What these few lines may skip is the machine's
- * whole gain.
- */
+/* The way to user mode, and #NM. What these few lines may skip is the machine's whole gain. */
 #include "fpu/intonly.h"
 #include "fpu/switch.h"
 
@@ -29,10 +26,4 @@ bool fpu_device_not_available(struct fpu_task *task)
 		return false;
 	fpu_clear_ts(cpu);
 	return fpu_policy->device_not_available(cpu, task);
-}
-
-/* While the task runs, its PKRU is in the register and nowhere else. */
-void fpu_set_pkey_rights(u32 key, u32 rights)
-{
-	wrpkru((rdpkru() & ~(3u << 2 * key)) | rights << 2 * key);
 }

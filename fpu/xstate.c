@@ -112,9 +112,11 @@ u32 xstate_standard_size(const struct xstate_layout *layout, u64 features)
 {
 	u32 end = XSAVE_EXTENDED;
 
-	for (u32 i = XF_AVX; i < XF_COUNT; i++)
-		if (features & BIT(i))
-			end = MAX(end, layout->component[i].offset + layout->component[i].size);
+	for (features &= ~XFM_LEGACY; features; features &= features - 1) {
+		const struct xstate_component *c = &layout->component[__builtin_ctzl(features)];
+
+		end = MAX(end, c->offset + c->size);
+	}
 	return end;
 }
 

@@ -13,14 +13,15 @@
 
 #define GDT_KERNEL_CODE 0x00209a0000000000ul
 #define GDT_DATA 0x0000920000000000ul
-#define GDT_USER_DATA 0x0000f20000000000ul
+#define GDT_USER_CODE32 0x00cffa000000fffful
+#define GDT_USER_DATA 0x00cff2000000fffful /* 64-bit code does not look at the limit */
 #define GDT_USER_CODE 0x0020fa0000000000ul
 #define GDT_TSS 0x0000890000000000ul
 
 /* SYSCALL loads CS from bits 47:32 (SS = +8), SYSRET CS = bits 63:48 + 16 and SS = + 8. */
 #define STAR_VALUE ((u64)(USER_CS - 16) << 48 | (u64)KERNEL_CS << 32)
 
-extern void syscall_entry(void);
+extern void syscall_entry(void), syscall32_entry(void);
 
 #define CPU_ORDER 0	   /* pages of a struct cpu, as a power of two */
 #define IST_STACKS_ORDER 3 /* of its stacks for exceptions */
@@ -76,6 +77,7 @@ static void init_gdt(struct cpu *cpu)
 
 	cpu->gdt[KERNEL_CS / 8] = GDT_KERNEL_CODE;
 	cpu->gdt[KERNEL_SS / 8] = GDT_DATA;
+	cpu->gdt[USER_CS32 / 8] = GDT_USER_CODE32;
 	cpu->gdt[USER_SS / 8] = GDT_USER_DATA;
 	cpu->gdt[USER_CS / 8] = GDT_USER_CODE;
 	cpu->gdt[TSS_SELECTOR / 8] = GDT_TSS | (sizeof(struct tss) - 1) | (base & 0xffffff) << 16 |
@@ -127,6 +129,7 @@ static void init_control_registers(void)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, STAR_VALUE);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
+	wrmsr(MSR_CSTAR, (u64)syscall32_entry);
 	wrmsr(MSR_SFMASK, RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC);
 	wrmsr(MSR_SYSENTER_CS, 0); /* SYSENTER faults */
 }

@@ -17,6 +17,8 @@
 #define USER_SS 0x2b
 #define USER_CS 0x33
 #define TSS_SELECTOR 0x40
+#define LDT_SELECTOR 0x50
+#define GDT_ENTRIES 12
 
 /* Stacks of the TSS for exceptions that may come at any instruction; numbers as in an IDT gate. */
 #define IST_NMI 1
@@ -84,6 +86,7 @@ struct cpu {
 	struct task *left; /* the task before this one, if it has ended or may no longer run here */
 	u64 accepts;	   /* BIT(id) while it runs tasks, else 0; with rq.lock */
 	struct mm *mm;	   /* whose page tables CR3 holds */
+	const struct ldt *ldt; /* what LDTR holds, or NULL */
 	struct runqueue rq;
 	struct fpu_cpu fpu;
 	volatile bool online;  /* takes part in everything: has interrupts, a tick and an idle task */
@@ -93,7 +96,7 @@ struct cpu {
 	volatile u64 callers; /* CPUs whose call is to be run here */
 	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing;
 	char *ist_stacks; /* IST_COUNT of them, aligned to their size */
-	u64 gdt[10];
+	u64 gdt[GDT_ENTRIES];
 	struct tss tss;
 };
 
@@ -162,6 +165,8 @@ static inline void preempt_enable_no_resched(void)
 #define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 #define TASK_SIGNAL BIT(10)	  /* may have a signal to take (sched/signal.h) */
+#define TASK_TRACED BIT(11)	  /* its tracer wants to know of system calls, or steps it (sched/stop.h) */
+#define TASK_UPDATE BIT(12)	  /* values of FPU components wait for it (kernel/update.h) */
 
 static inline bool need_resched(void)
 {

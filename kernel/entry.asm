@@ -9,6 +9,7 @@
 	section .text
 
 	extern trap, exit_to_user_work, fpu_exit_to_user, syscall_table, own_syscall_table, sys_missing_beyond
+	extern ptrace_syscall_entry, syscall_exit_work
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -96,14 +97,17 @@ syscall_entry:
 	push rdi
 	PUSH_REGS
 	sti
-	cmp rax, LINUX_CALLS
+	mov rcx, [gs:CPU_CURRENT]
+	test byte [rcx + TASK_FLAGS + 1], TASK_TRACED >> 8
+	jnz .traced
+.make:	cmp rax, LINUX_CALLS
 	jae .own_call
 	mov rcx, r10			; C passes the fourth argument in RCX
 	call [syscall_table + rax * 8]
 	SYSCALL_RETURN
 
 	; Mostly the one thing to do is to load the task's registers (fpu/switch.c): straight there. The frame may
-	; have been rewritten (exec, fork, later ptrace and signals): then IRET.
+	; have been rewritten (exec, fork, ptrace, signals): then IRET.
 .work:	cmp dword [rcx + TASK_FLAGS], TASK_NEED_FPU_LOAD
 	jne .more
 	mov rdi, rcx
@@ -112,7 +116,7 @@ syscall_entry:
 	jz .more
 	SYSRET_SHORT
 .more:	mov rdi, rsp
-	call exit_to_user_work
+	call syscall_exit_work
 	test al, al
 	jnz restore_user
 	SYSRET_SHORT
@@ -125,6 +129,21 @@ syscall_entry:
 	SYSCALL_RETURN
 .missing:
 	call sys_missing_beyond
+	SYSCALL_RETURN
+
+	; A tracer may look first, and change number, arguments and result.
+.traced:
+	mov rdi, rsp
+	call ptrace_syscall_entry
+	mov rdi, [rsp + REGS_RDI]
+	mov rsi, [rsp + REGS_RSI]
+	mov rdx, [rsp + REGS_RDX]
+	mov r10, [rsp + REGS_R10]
+	mov r8, [rsp + REGS_R8]
+	mov r9, [rsp + REGS_R9]
+	cmp rax, -1
+	jne .make
+	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 
 ; ---------------------------------------------------------------------------------------------------
@@ -142,7 +161,15 @@ restore_user:
 	POP_ALL_REGS
 	add rsp, 8			; orig_rax
 	swapgs
+iret_to_user:
 	iretq
+
+; SYSCALL from 32-bit code, of which we know no call, is answered from here: user mode has never been left but for
+; the privilege level, so nothing may be touched. AMD's processors and QEMU come here, Intel's raise #UD.
+	global syscall32_entry
+syscall32_entry:
+	mov eax, -ENOSYS
+	o32 sysret
 
 ; ---------------------------------------------------------------------------------------------------
 ; Exceptions and interrupts. A stub leaves: error code (or -1), the saved RDI; EDI = vector.
@@ -157,6 +184,8 @@ interrupt:
 	call trap
 	jmp return_to_user
 .from_kernel:
+	cmp qword [rsp + REGS_RIP], iret_to_user
+	je .bad_frame
 	push qword [rsp + REGS_RIP]	; makes the interrupted function a frame of the backtrace
 	push rbp
 	mov rbp, rsp
@@ -165,6 +194,22 @@ interrupt:
 	POP_ALL_REGS
 	add rsp, 8
 	iretq
+
+	; IRET refused the user's CS, SS or RIP. It counts as a fault of the user's instruction there: the registers that
+	; were pushed below the frame move up to it.
+.bad_frame:
+	swapgs
+	mov rsi, rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+	sub rsp, REGS_SIZE - REGS_RIP
+%assign slot 15
+%rep 16
+	push qword [rsi + slot * 8]	; error code, RDI, ... R15
+%assign slot slot - 1
+%endrep
+	mov rsi, rsp
+	call trap
+	jmp return_to_user
 
 ; NMI, double fault, machine check and debug come at any instruction, with either GS base. Each has a stack of
 ; its own in the TSS, whose last quadword holds the address of the CPU's struct cpu.
@@ -239,14 +284,15 @@ stub_%1:
 	STUB i
 %assign i i + 1
 %endrep
+	STUB 0x80
 	STUB 255
 
 	section .rodata
 	global interrupt_stubs
-interrupt_stubs:			; handler addresses of vectors 0 to 47, then 255
+interrupt_stubs:			; handler addresses of vectors 0 to 47, then 0x80 and 255
 %assign i 0
 %rep 48
 	dq stub_%[i]
 %assign i i + 1
 %endrep
-	dq stub_255
+	dq stub_0x80, stub_255

@@ -8,11 +8,16 @@
 #include "kernel/exception.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
+#include "kernel/ptrace.h"
 #include "kernel/tiles.h"
 #include "kernel/traps.h"
+#include "kernel/uaccess.h"
 #include "kernel/xcomp.h"
 #include "sched/signal.h"
 #include "sched/task.h"
+
+#define ERROR_IDT 2u /* bit of an error code: its selector is a vector */
+#define INT_N 0xcd
 
 struct meaning {
 	int signal, code;
@@ -43,7 +48,32 @@ static struct meaning meaning_of(u64 vector)
 	}
 }
 
-static void send_fault(u64 vector, const struct regs *regs)
+static bool is_prefix(u8 byte)
+{
+	return byte == 0x66 || byte == 0x67 || byte == 0xf2 || byte == 0xf3 || byte == 0x64 || byte == 0x65 ||
+	       (byte & 0xe7) == 0x26 || (byte & 0xf0) == 0x40;
+}
+
+/*
+ * The error code as the manual has it (volume 3, 6.13): that of an INT n which user mode may not use is 8 * n + 2, but
+ * QEMU 7.2 pushes 16 * n + 2.
+ */
+static u64 error_code(u64 vector, const struct regs *regs)
+{
+	u8 code[15];
+	size_t n, at = 0;
+
+	if (regs->orig_rax == ~0ul)
+		return 0;
+	if (vector != EXC_PROTECTION || !(regs->orig_rax & ERROR_IDT))
+		return regs->orig_rax;
+	n = sizeof(code) - copy_from_user_partial(code, regs->rip, sizeof(code));
+	while (at < n && is_prefix(code[at]))
+		at++;
+	return at + 1 < n && code[at] == INT_N ? code[at + 1] * 8u + ERROR_IDT : regs->orig_rax;
+}
+
+static void send_fault(u64 vector, struct regs *regs)
 {
 	struct task *task = current;
 	struct meaning meaning = meaning_of(vector);
@@ -52,7 +82,9 @@ static void send_fault(u64 vector, const struct regs *regs)
 	};
 
 	task->signals.trap.vector = vector;
-	task->signals.trap.error = regs->orig_rax == ~0ul ? 0 : regs->orig_rax;
+	task->signals.trap.error = error_code(vector, regs);
+	if (vector != EXC_DEBUG && vector != EXC_BREAKPOINT && vector != EXC_OVERFLOW)
+		regs->rflags |= RFLAGS_RF; /* as the manual says that a fault pushes them; QEMU does not */
 	if (!signal_fault(&info))
 		return;
 	if (vector == EXC_NO_FPU && !fpu_has_registers(&task->fpu))
@@ -72,6 +104,8 @@ void user_exception(u64 vector, struct regs *regs)
 		return;
 	xfd = vector == EXC_NO_FPU ? fpu_take_xfd_err(&this_cpu->self->fpu) : 0;
 	if (vector == EXC_NO_FPU && !xfd && fpu_device_not_available(&current->fpu))
+		return;
+	if (vector == EXC_DEBUG && ptrace_stray_step(regs))
 		return;
 	irq_enable();
 	if (xfd)

@@ -28,9 +28,17 @@ void fault_init(void)
 
 static bool allowed(const struct vma *vma, u64 error)
 {
+	if (error & PF_FORCE)
+		return !(error & PF_WRITE) || !vma->shared || vma->prot & PROT_WRITE;
 	if (error & PF_FETCH)
 		return vma->prot & PROT_EXEC;
 	return error & PF_WRITE ? vma->prot & PROT_WRITE : vma->prot;
+}
+
+/* What the program that runs has set; a new program's stack is made under the old one's. */
+static u64 stack_limit(void)
+{
+	return current->process ? current->process->limits.stack.soft : STACK_LIMIT;
 }
 
 /* The area for the address; the stack's is extended downwards if the address is in reach. */
@@ -44,7 +52,7 @@ static struct vma *find_or_grow(struct mm *mm, u64 address)
 	list_for_each(next, &mm->vmas, link)
 		if (next->start > address)
 			break;
-	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > STACK_LIMIT)
+	if (&next->link == &mm->vmas || !next->grows_down || next->end - start > stack_limit())
 		return NULL;
 	if (next->link.prev != &mm->vmas)
 		start = MAX(start, list_entry(next->link.prev, struct vma, link)->end);
@@ -90,24 +98,27 @@ static struct page *shared_page(const struct vma *vma, u64 offset)
 	return page;
 }
 
+static u64 write_right(const struct vma *vma)
+{
+	return vma->prot & PROT_WRITE ? PTE_WRITE : 0;
+}
+
 /* A page that the address space has not seen yet. */
 static long first_use(const struct vma *vma, u64 address, u64 error, u64 *pte)
 {
-	u64 offset = address - vma->start, rights = pte_rights(vma);
+	u64 offset = address - vma->start, rights = pte_rights(vma) | write_right(vma);
 	struct page *page;
 
 	if (vma->shared) {
 		page = shared_page(vma, offset);
-		rights |= vma->prot & PROT_WRITE ? PTE_WRITE : 0;
 	} else if (vma->file && offset < vma->file_size) {
 		page = file_page(vma, offset);
-		rights |= vma->prot & PROT_WRITE ? PTE_WRITE : 0;
 	} else if (error & PF_WRITE) {
 		page = new_page(true);
-		rights |= PTE_WRITE;
 	} else {
 		page = zero_page;
 		page_get(page);
+		rights &= ~PTE_WRITE;
 	}
 	if (!page)
 		return -ENOMEM;
@@ -120,7 +131,7 @@ static long first_use(const struct vma *vma, u64 address, u64 error, u64 *pte)
  * other CPUs may read the old page until they are told; only then may it go to somebody else. More rights need
  * no telling: a CPU that does not know of them faults and finds out.
  */
-static long copy_on_write(struct mm *mm, u64 address, u64 *pte)
+static long copy_on_write(struct mm *mm, const struct vma *vma, u64 address, u64 *pte)
 {
 	struct page *old = phys_to_page(*pte & PTE_ADDRESS), *page = old;
 
@@ -131,7 +142,7 @@ static long copy_on_write(struct mm *mm, u64 address, u64 *pte)
 		if (old != zero_page)
 			copy_page(page_address(page), page_address(old));
 	}
-	*pte = (*pte & ~PTE_ADDRESS) | page_to_phys(page) | PTE_WRITE;
+	*pte = (*pte & ~PTE_ADDRESS) | page_to_phys(page) | write_right(vma);
 	if (page == old) {
 		invlpg(address);
 		return 0;
@@ -156,7 +167,7 @@ static long fault_in(struct mm *mm, u64 address, u64 error)
 		return first_use(vma, address, error, pte);
 	if (error & PF_WRITE && !(*pte & PTE_WRITE)) {
 		if (!vma->shared)
-			return copy_on_write(mm, address, pte);
+			return copy_on_write(mm, vma, address, pte);
 		*pte |= PTE_WRITE;
 	}
 	invlpg(address); /* another thread was faster */
@@ -173,6 +184,37 @@ long mm_fault(struct mm *mm, u64 address, u64 error)
 	result = fault_in(mm, address, error);
 	mutex_unlock(&mm->lock);
 	return result;
+}
+
+/* Within one page, through the kernel's mapping of all memory. With mm->lock. */
+static long access_page(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
+{
+	long error = fault_in(mm, address, PF_FORCE | (write ? PF_WRITE : 0));
+	u8 *bytes;
+
+	if (error)
+		return error;
+	bytes = (u8 *)page_address(phys_to_page(*mm_pte(mm, address) & PTE_ADDRESS)) + address % PAGE_SIZE;
+	memcpy(write ? bytes : buffer, write ? buffer : bytes, n);
+	return 0;
+}
+
+size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
+{
+	size_t done = 0;
+
+	if (address < USER_START || !user_range(address, n))
+		return 0;
+	mutex_lock(&mm->lock);
+	while (done < n) {
+		size_t piece = MIN(n - done, PAGE_SIZE - (address + done) % PAGE_SIZE);
+
+		if (access_page(mm, address + done, (u8 *)buffer + done, piece, write))
+			break;
+		done += piece;
+	}
+	mutex_unlock(&mm->lock);
+	return done;
 }
 
 /* What was wrong with the access, for siginfo. */
@@ -205,10 +247,11 @@ static void log_death(const struct regs *regs, const struct siginfo *info, const
 	     regs->rsp);
 }
 
-static void bad_user_access(const struct regs *regs, u64 address, long why)
+static void bad_user_access(struct regs *regs, u64 address, long why)
 {
 	struct siginfo info;
 
+	regs->rflags |= RFLAGS_RF; /* see exception.c */
 	describe(&info, address, regs->orig_rax);
 	current->signals.trap.vector = EXC_PAGE_FAULT;
 	current->signals.trap.error = regs->orig_rax;

@@ -52,18 +52,18 @@ static void set_cloexec(struct files *files, int fd, bool on)
 long fd_install(struct file *file, int lowest, bool cloexec)
 {
 	struct files *files = current->process->files;
-	int fd = lowest;
+	int fd = lowest, limit = (int)current->process->limits.files.soft;
 
 	spin_lock(&files->lock);
-	while (fd < MAX_FILES && files->file[fd])
+	while (fd < limit && files->file[fd])
 		fd++;
-	if (fd < MAX_FILES) {
+	if (fd < limit) {
 		files->file[fd] = file;
 		files->end = MAX(files->end, fd + 1);
 		set_cloexec(files, fd, cloexec);
 	}
 	spin_unlock(&files->lock);
-	if (fd < MAX_FILES)
+	if (fd < limit)
 		return fd;
 	file_put(file);
 	return -EMFILE;

@@ -1,6 +1,7 @@
 /*
- * The kernel heap: one slab class for each power of two from 32 to 2048 bytes, a slab being one page,
- * which goes back to the page allocator as soon as its last object is freed. Larger requests get whole
+ * The kernel heap: one slab class for each power of two from 32 to 2048 bytes, a slab being one page. One
+ * whose last object is freed goes back to the page allocator, unless it is the last of its class that has
+ * room: one object made and freed again and again shall not cost a slab each time. Larger requests get whole
  * pages. Objects are not cleared by kmalloc. Everything is covered by one lock.
  */
 #include "kernel/memory.h"
@@ -109,7 +110,7 @@ static void free_small(struct page *page, void *object)
 	page->free_object = object;
 	if (was_full)
 		list_add_after(&page->link, &partial[page->order - 1]);
-	if (--page->objects)
+	if (--page->objects || page->link.next == page->link.prev)
 		return;
 	list_del(&page->link);
 	pages_held--;

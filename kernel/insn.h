@@ -12,6 +12,7 @@
 #define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081
 #define MSR_LSTAR 0xc0000082
+#define MSR_CSTAR 0xc0000083
 #define MSR_SFMASK 0xc0000084
 #define MSR_FS_BASE 0xc0000100
 #define MSR_GS_BASE 0xc0000101
@@ -32,6 +33,7 @@
 #define RFLAGS_IF BIT(9)
 #define RFLAGS_DF BIT(10)
 #define RFLAGS_NT BIT(14)
+#define RFLAGS_RF BIT(16)
 #define RFLAGS_AC BIT(18)
 
 struct cpuid_regs {

@@ -127,7 +127,7 @@ static void run_programs(void *arg)
 	for (;;) {
 		u64 flags = spin_lock_irq(&task_lock);
 
-		pid = process_reap(&kernel_process, -1, &status);
+		pid = process_reap(&kernel_process, &status);
 		spin_unlock_irq(&task_lock, flags);
 		if (pid == -ECHILD)
 			break;

@@ -16,8 +16,6 @@
 #include "sched/process.h"
 #include "sched/sched.h"
 
-#define USER_ID 1000
-
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
@@ -266,6 +264,13 @@ static void sum_cpus(struct tarry_stats *stats)
 		stats->fpu_traps += fpu->traps;
 		stats->model_ticks += fpu->model_ticks;
 		stats->trace_ticks += fpu->trace_ticks;
+		stats->fpu_updates_registers += fpu->updates_found[FPU_FOUND_REGISTERS];
+		stats->fpu_updates_memory += fpu->updates_found[FPU_FOUND_MEMORY];
+		stats->fpu_updates_initial += fpu->updates_found[FPU_FOUND_INIT];
+		stats->fpu_updates_flagged += fpu->updates_ended[FPU_ENDED_FLAG];
+		stats->fpu_updates_loaded += fpu->updates_ended[FPU_ENDED_LOAD];
+		stats->fpu_updates_direct += fpu->updates_ended[FPU_ENDED_DIRECT];
+		stats->fpu_updates_queued += fpu->updates_ended[FPU_ENDED_QUEUED];
 	}
 }
 

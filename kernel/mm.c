@@ -55,8 +55,7 @@ struct mm *mm_get(struct mm *mm)
 
 static void free_pages_of(struct mm *mm, const struct vma *vma);
 
-/* Runs on this CPU and on the others in the mask. */
-static void on_cpus_of(struct mm *mm, void (*fn)(void *arg), void *arg)
+void mm_on_cpus(struct mm *mm, void (*fn)(void *arg), void *arg)
 {
 	u64 flags, others;
 
@@ -90,7 +89,7 @@ void mm_put(struct mm *mm)
 
 	if (__atomic_sub_fetch(&mm->users, 1, __ATOMIC_ACQ_REL))
 		return;
-	on_cpus_of(mm, leave, mm);
+	mm_on_cpus(mm, leave, mm);
 	list_for_each_safe(vma, next_vma, &mm->vmas, link) {
 		free_pages_of(mm, vma);
 		vma_free(vma);
@@ -99,6 +98,7 @@ void mm_put(struct mm *mm)
 		list_del(&table->link);
 		page_put(table);
 	}
+	ldt_free(mm->ldt);
 	kfree(mm);
 }
 
@@ -154,7 +154,7 @@ static void flush(struct mm *mm, u64 start, u64 end)
 {
 	struct flush flush = { mm, start, end };
 
-	on_cpus_of(mm, flush_here, &flush);
+	mm_on_cpus(mm, flush_here, &flush);
 }
 
 void mm_flush_page(struct mm *mm, u64 address)
@@ -180,6 +180,19 @@ void mm_zap(struct mm *mm, u64 start, u64 end)
 		page_put(phys_to_page(*pte & PTE_ADDRESS));
 		*pte = 0;
 	}
+}
+
+long mm_move_pages(struct mm *mm, u64 from, u64 to, u64 size)
+{
+	for_each_pte(mm, pte, va, from, from + size)
+		if (!mm_pte(mm, to + (va - from)))
+			return -ENOMEM;
+	for_each_pte(mm, pte, va, from, from + size) {
+		*mm_pte(mm, to + (va - from)) = *pte;
+		*pte = 0;
+	}
+	flush(mm, from, from + size);
+	return 0;
 }
 
 u64 pte_rights(const struct vma *vma)
@@ -236,7 +249,7 @@ struct mm *mm_fork(struct mm *parent)
 {
 	struct mm *child = mm_create();
 	struct vma *vma;
-	bool ok = child;
+	bool ok;
 
 	if (!child)
 		return NULL;
@@ -244,6 +257,7 @@ struct mm *mm_fork(struct mm *parent)
 	child->brk_start = parent->brk_start;
 	child->brk = parent->brk;
 	child->pkeys = parent->pkeys;
+	ok = ldt_fork(child, parent);
 	list_for_each(vma, &parent->vmas, link)
 		ok = ok && fork_vma(child, parent, vma);
 	flush(parent, USER_START, USER_END);

@@ -7,6 +7,7 @@
 
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "kernel/uaccess.h"
@@ -28,7 +29,7 @@
 #define PKEYS 16
 #define PTE_PKEY_SHIFT 59
 
-#define STACK_TOP USER_END
+#define STACK_TOP (USER_END - (16ul << 20)) /* programs may want the end of user space for themselves */
 #define STACK_LIMIT (8ul << 20)
 #define MMAP_TOP (STACK_TOP - STACK_LIMIT - (16ul << 20))
 
@@ -62,6 +63,7 @@ struct mm {
 	struct vma *last;    /* found last; a hint */
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
+	struct ldt *ldt;     /* or NULL */
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
@@ -91,8 +93,13 @@ static inline void mm_switch(struct mm *mm)
 	asm volatile("lock btsq %1, %0" : "+m"(mm->cpu_mask) : "r"(id) : "memory");
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
+	if (unlikely(mm->ldt != this_cpu->ldt))
+		ldt_load(mm->ldt);
 	asm volatile("lock btrq %1, %0" : "+m"(old->cpu_mask) : "r"(id) : "memory");
 }
+
+/* Calls fn(arg) on every CPU that holds its page tables, interrupts off. Interrupts on, no spin lock held. */
+void mm_on_cpus(struct mm *mm, void (*fn)(void *arg), void *arg);
 
 /* No CPU knows the page at address any more. Interrupts on, no spin lock held. */
 void mm_flush_page(struct mm *mm, u64 address);
@@ -116,6 +123,13 @@ long mm_unmap(struct mm *mm, u64 start, u64 end);
  */
 long mm_fault(struct mm *mm, u64 address, u64 error);
 
+/*
+ * Copies n bytes between the kernel and an address space that may be another task's, as a debugger does: whatever the
+ * rights of the areas and the protection keys say, but that a write to a private page makes it the address space's own,
+ * and one to a shared page that must not be written fails. Returns how many bytes were copied. May sleep.
+ */
+size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write);
+
 /* With mm->lock: new areas and page-table entries (vma.c, for the system calls). */
 struct vma *vma_create(u64 start, u64 end, u8 prot);
 void vma_insert(struct mm *mm, struct vma *vma);
@@ -124,10 +138,14 @@ void vma_free(struct vma *vma);
 long vma_split_range(struct mm *mm, u64 start, u64 end);
 /* Joins neighbours in [start, end] that differ in nothing. */
 void vma_merge(struct mm *mm, u64 start, u64 end);
+/* A new area gets the rights and the backing of another. */
+void vma_share_backing(struct vma *vma, const struct vma *from);
 void vma_set_backing_offset(struct vma *vma, u64 offset);
 
 /* Drops the present pages of a range; the areas stay. */
 void mm_zap(struct mm *mm, u64 start, u64 end);
+/* Gives the pages of a range other addresses, where there are none: 0, or -ENOMEM and nothing has moved. */
+long mm_move_pages(struct mm *mm, u64 from, u64 to, u64 size);
 /* Gives the present pages of a range the rights of their area after a change of prot. */
 void mm_reprotect(struct mm *mm, const struct vma *vma);
 /* The level-1 entry for va, its tables made if need be; NULL when memory is out. */

@@ -2,8 +2,8 @@
  * The memory system calls: mmap, munmap, mprotect, madvise, brk, and protection keys. They check the caller's numbers
  * as Linux does and leave the work to vma.c and mm.c.
  */
-#include "fpu/fpu.h"
 #include "fpu/image.h"
+#include "fpu/update.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/mm.h"

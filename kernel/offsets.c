@@ -2,6 +2,7 @@
  * Offsets and constants for the assembly files: compiled to assembly text, from which make takes the lines marked ->.
  */
 #include "kernel/cpu.h"
+#include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
 #include "kernel/smp.h"
@@ -23,17 +24,26 @@ void offsets(void)
 	OUT(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
 	OUT(REGS_R11, offsetof(struct regs, r11));
 	OUT(REGS_RAX, offsetof(struct regs, rax));
+	OUT(REGS_RDI, offsetof(struct regs, rdi));
+	OUT(REGS_RSI, offsetof(struct regs, rsi));
+	OUT(REGS_RDX, offsetof(struct regs, rdx));
+	OUT(REGS_R10, offsetof(struct regs, r10));
+	OUT(REGS_R8, offsetof(struct regs, r8));
+	OUT(REGS_R9, offsetof(struct regs, r9));
 	OUT(REGS_ORIG_RAX, offsetof(struct regs, orig_rax));
 	OUT(REGS_RIP, offsetof(struct regs, rip));
 	OUT(REGS_CS, offsetof(struct regs, cs));
 	OUT(REGS_RSP, offsetof(struct regs, rsp));
+	OUT(REGS_SIZE, sizeof(struct regs));
 	OUT(USER_CS, USER_CS);
 	OUT(USER_SS, USER_SS);
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
 	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);
 	OUT(TASK_FLAGS, offsetof(struct task, flags));
+	OUT(TASK_TRACED, TASK_TRACED);
 	OUT(TASK_RSP, offsetof(struct task, rsp));
 	OUT(IST_STACK_SIZE, IST_STACK_SIZE);
+	OUT(ENOSYS, ENOSYS);
 	OUT(LINUX_CALLS, LINUX_CALLS);
 	OUT(OWN_CALLS_FIRST, TARRY_SYS_FIRST);
 	OUT(OWN_CALLS, OWN_CALLS);

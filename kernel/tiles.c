@@ -71,7 +71,8 @@ static u64 access(struct regs *regs, const struct amx_insn *insn, u64 address, v
 static u64 fetch(struct regs *regs, struct amx_insn *insn)
 {
 	u8 bytes[AMX_MAX_LENGTH];
-	u32 known = 0, step = (u32)MIN(sizeof(bytes), PAGE_SIZE - regs->rip % PAGE_SIZE), keys = fpu_frame_open_keys();
+	u32 known = 0, step = (u32)MIN(sizeof(bytes), PAGE_SIZE - regs->rip % PAGE_SIZE);
+	u32 keys = fpu_frame_open_keys(&current->fpu);
 	size_t left = 0;
 	int wanted = 1;
 
@@ -84,7 +85,7 @@ static u64 fetch(struct regs *regs, struct amx_insn *insn)
 		if (!left)
 			wanted = amx_decode(bytes, known, insn);
 	}
-	fpu_frame_close_keys(keys);
+	fpu_frame_close_keys(&current->fpu, keys);
 	if (left) {
 		fault_of_instruction(regs, regs->rip + known - left, PF_USER | PF_FETCH);
 		return TILES_DONE;

@@ -83,17 +83,23 @@ void time_stop_cpu(void)
 	apic_timer_start(0, false, VECTOR_SPURIOUS);
 }
 
-void timer_add(struct timer *timer, u64 when, struct task *task)
+static void insert(struct timer *timer, u64 when)
 {
-	u64 flags = spin_lock_irq(&timer_lock);
 	struct timer *later;
 
 	timer->when = when;
-	timer->task = task;
 	list_for_each(later, &timers, link)
 		if (later->when > when)
 			break;
 	list_add_before(&timer->link, &later->link);
+}
+
+void timer_add(struct timer *timer, u64 when, struct task *task)
+{
+	u64 flags = spin_lock_irq(&timer_lock);
+
+	timer->task = task;
+	insert(timer, when);
 	spin_unlock_irq(&timer_lock, flags);
 }
 
@@ -111,9 +117,15 @@ static void expire_timers(u64 now)
 
 	while (!list_empty(&timers) && list_first(&timers, struct timer, link)->when <= now) {
 		struct timer *timer = list_first(&timers, struct timer, link);
+		u64 again = 0;
 
 		list_del(&timer->link);
-		task_wake(timer->task);
+		if (timer->task)
+			task_wake(timer->task);
+		else
+			again = timer->fn(timer, now);
+		if (again)
+			insert(timer, again);
 	}
 	spin_unlock_irq(&timer_lock, flags);
 }

@@ -29,10 +29,14 @@ struct task;
 struct timer {
 	u64 when; /* clock_ns */
 	struct task *task;
+	u64 (*fn)(struct timer *timer, u64 now); /* if task is NULL: called with interrupts off; when again, or 0 */
 	struct list link;
 };
 
-/* At when, wakes the task (unless cancelled first). Cancelling an expired timer does nothing. */
+/*
+ * At when, wakes the task or calls fn (unless cancelled first). Cancelling an expired timer does nothing, but fn is not
+ * running when it returns. Not with task_lock.
+ */
 void timer_add(struct timer *timer, u64 when, struct task *task);
 void timer_cancel(struct timer *timer);
 /* True once the task has been woken. */

@@ -29,10 +29,10 @@
 #define LINE_SIZE 512
 #define TRACE_FORMAT 1 /* of the lines: a reader refuses others */
 
-enum kind { TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT };
+enum kind { TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT, UPDATE };
 
 struct record {
-	u8 kind;
+	u8 kind, feature, found, ending; /* the last three: of an update */
 	struct fpu_step step;
 	s32 tid, last_cpu;
 	bool need_load;
@@ -53,10 +53,19 @@ static struct ring {
 	u64 owner; /* of its CPU's registers */
 } rings[MAX_CPUS];
 
-static u32 ring_size;
+static u32 ring_size;	  /* 0: the trace is off, and there are no rings */
 static u64 sequence;	  /* the next record's number */
 static u64 next_snapshot; /* the number at which one is due */
 bool fpu_tracing;
+
+/* BIT(event) for each that a debugger waits for. It sets fpu_tracing, too, whether or not the trace is on. */
+static volatile u64 debugger_events;
+
+static __attribute__((noipa)) void debugger_stop(const struct fpu_context *context, const struct fpu_step *step,
+						 u64 moved)
+{
+	asm volatile("");
+}
 
 static void note_owner(const struct fpu_cpu *cpu)
 {
@@ -187,8 +196,23 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 	publish(cpu);
 }
 
+static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, const struct fpu_context *context,
+						    u32 feature, enum fpu_found found, enum fpu_ending ending)
+{
+	struct record *r = next_record(cpu, UPDATE);
+
+	if (!r)
+		return;
+	r->context = context->id;
+	fill_task(r, current);
+	r->feature = (u8)feature;
+	r->found = (u8)found;
+	r->ending = (u8)ending;
+	publish(cpu);
+}
+
 /*
- * The two places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with
+ * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with
  * interrupts on. What the trace costs is counted apart; the recording is a call of its own so that little of it
  * happens outside the count.
  */
@@ -198,7 +222,10 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_transition(cpu, context, step, moved);
+	if (ring_size)
+		record_transition(cpu, context, step, moved);
+	if (debugger_events & BIT(step->event))
+		debugger_stop(context, step, moved);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
@@ -208,7 +235,19 @@ __attribute__((noinline)) void fpu_trace_owner(struct fpu_cpu *cpu)
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_owner(cpu);
+	if (ring_size)
+		record_owner(cpu);
+	irq_restore(flags);
+	cpu->counters.trace_ticks += (u32)rdtsc() - start;
+}
+
+__attribute__((noinline)) void fpu_trace_update(struct fpu_cpu *cpu, const struct fpu_context *context, u32 feature,
+						enum fpu_found found, enum fpu_ending ending)
+{
+	u32 start = (u32)rdtsc();
+	u64 flags = irq_save();
+
+	record_update(cpu, context, feature, found, ending);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
@@ -236,9 +275,18 @@ static int print_transition(char *line, size_t size, const struct record *r)
 			   r->step.site->file, r->step.site->line, r->step.site->function);
 }
 
+static int print_update(char *line, size_t size, const struct record *r)
+{
+	static const char *const found[] = { "\"registers\"", "\"memory\"", "\"init\"", "null" };
+	static const char *const endings[] = { "flag", "load", "direct", "queued" };
+
+	return format_text(line, size, ",\"context\":%lu,\"component\":\"%s\",\"found\":%s,\"ending\":\"%s\"", r->context,
+			   xstate_name(r->feature), found[r->found], endings[r->ending]);
+}
+
 static void write_record(const struct record *r)
 {
-	static const char *const kinds[] = { "transition", "owner", "snapshot-cpu", "snapshot-context" };
+	static const char *const kinds[] = { "transition", "owner", "snapshot-cpu", "snapshot-context", "update" };
 	static char line[LINE_SIZE];
 	int n = format_text(line, sizeof(line), "{\"kind\":\"%s\",\"seq\":%lu,\"t\":%lu,\"cpu\":%d,\"lost\":%u,\"owner\":",
 			    kinds[r->kind], r->sequence, r->time, r->step.cpu, r->lost);
@@ -246,13 +294,15 @@ static void write_record(const struct record *r)
 	n += print_owner(line + n, sizeof(line) - (size_t)n, r->owner);
 	if (r->kind != SNAPSHOT_CPU)
 		n += format_text(line + n, sizeof(line) - (size_t)n, ",\"task\":%d,\"name\":\"%s\"", r->tid, r->name);
-	if (r->context)
+	if (r->context && r->kind != UPDATE)
 		n += format_text(line + n, sizeof(line) - (size_t)n,
 				 ",\"context\":%lu,\"last_cpu\":%d,\"need_load\":%d,\"xstate_bv\":\"0x%lx\","
 				 "\"xcomp_bv\":\"0x%lx\",\"pkru\":\"0x%x\"",
 				 r->context, r->last_cpu, r->need_load, r->xstate_bv, r->xcomp_bv, r->pkru);
 	if (r->kind == TRANSITION)
 		n += print_transition(line + n, sizeof(line) - (size_t)n, r);
+	if (r->kind == UPDATE)
+		n += print_update(line + n, sizeof(line) - (size_t)n, r);
 	n += format_text(line + n, sizeof(line) - (size_t)n, "}\n");
 	serial_write(COM4, line, (size_t)n);
 }
@@ -331,8 +381,14 @@ static void log_counters(const struct fpu_cpu *cpu, bool last)
 
 	klog("stats: {\"cpu\":%d,\"saves\":%lu,\"loads\":%lu,\"loads_avoided\":%lu,\"init_loads\":%lu,", cpu->id, c->saves,
 	     c->loads, c->loads_avoided, c->init_loads);
-	klog("stats: \"bytes_saved\":%lu,\"bytes_loaded\":%lu,\"sections\":%lu,\"sections_again\":%lu,\"traps\":%lu}%s",
-	     c->bytes_saved, c->bytes_loaded, c->sections, c->sections_again, c->traps, last ? "]}" : ",");
+	klog("stats: \"bytes_saved\":%lu,\"bytes_loaded\":%lu,\"sections\":%lu,\"sections_again\":%lu,\"traps\":%lu,",
+	     c->bytes_saved, c->bytes_loaded, c->sections, c->sections_again, c->traps);
+	klog("stats: \"updates_registers\":%lu,\"updates_memory\":%lu,\"updates_initial\":%lu,\"updates_flagged\":%lu,",
+	     c->updates_found[FPU_FOUND_REGISTERS], c->updates_found[FPU_FOUND_MEMORY],
+	     c->updates_found[FPU_FOUND_INIT], c->updates_ended[FPU_ENDED_FLAG]);
+	klog("stats: \"updates_loaded\":%lu,\"updates_direct\":%lu,\"updates_queued\":%lu}%s",
+	     c->updates_ended[FPU_ENDED_LOAD], c->updates_ended[FPU_ENDED_DIRECT],
+	     c->updates_ended[FPU_ENDED_QUEUED], last ? "]}" : ",");
 }
 
 void trace_finish(void)

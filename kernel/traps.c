@@ -6,6 +6,7 @@
  */
 #include "fpu/fpu.h"
 #include "kernel/apic.h"
+#include "kernel/errno.h"
 #include "kernel/exception.h"
 #include "kernel/fault.h"
 #include "kernel/insn.h"
@@ -17,6 +18,7 @@
 #include "kernel/traps.h"
 #include "kernel/tty.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exit.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
@@ -33,7 +35,8 @@ struct gate {
 };
 
 extern void syscall_entry(void);
-extern const u64 interrupt_stubs[NUMBERED_STUBS + 1];
+extern void syscall32_entry(void);
+extern const u64 interrupt_stubs[NUMBERED_STUBS + 2];
 
 static struct gate idt[256];
 
@@ -52,12 +55,15 @@ void trap_init(void)
 {
 	for (u32 i = 0; i < NUMBERED_STUBS; i++)
 		set_gate(i, interrupt_stubs[i]);
-	set_gate(VECTOR_SPURIOUS, interrupt_stubs[NUMBERED_STUBS]);
+	set_gate(VECTOR_INT80, interrupt_stubs[NUMBERED_STUBS]);
+	set_gate(VECTOR_SPURIOUS, interrupt_stubs[NUMBERED_STUBS + 1]);
 	idt[EXC_DEBUG].ist = IST_DEBUG;
 	idt[EXC_NMI].ist = IST_NMI;
 	idt[EXC_DOUBLE_FAULT].ist = IST_DOUBLE_FAULT;
 	idt[EXC_MACHINE_CHECK].ist = IST_MACHINE_CHECK;
-	idt[EXC_BREAKPOINT].type |= GATE_RING3; /* INT3 from user mode */
+	idt[EXC_BREAKPOINT].type |= GATE_RING3; /* INT3 and INT 4 from user mode */
+	idt[EXC_OVERFLOW].type |= GATE_RING3;
+	idt[VECTOR_INT80].type |= GATE_RING3;
 }
 
 void idt_load(void)
@@ -96,7 +102,7 @@ static void kernel_exception(u64 vector, struct regs *regs)
 		klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
-	if (vector == EXC_DEBUG && regs->rip == (u64)syscall_entry)
+	if (vector == EXC_DEBUG && (regs->rip == (u64)syscall_entry || regs->rip == (u64)syscall32_entry))
 		return; /* a user's single step of SYSCALL; it goes on when the user does */
 	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK || vector == EXC_UNDEFINED)) {
 		regs->rip = fixup; /* a non-canonical user address, a refused image, an XSAVES that is not there */
@@ -125,6 +131,9 @@ static void interrupt(u64 vector, struct regs *regs)
 	case VECTOR_CALL:
 		apic_end_of_interrupt();
 		smp_run_calls();
+		break;
+	case VECTOR_INT80:
+		regs->rax = (u64)-ENOSYS; /* Linux's 32-bit system calls: none is here */
 		break;
 	case VECTOR_SPURIOUS:
 		break;
@@ -166,12 +175,14 @@ bool exit_to_user_work(struct regs *regs)
 			task->own_flags &= (u8)~TASK_FRAME_CHANGED;
 			changed = true;
 		}
-		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED)) {
+		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED | TASK_UPDATE)) {
 			irq_enable();
 			if (flags & TASK_KILLED)
 				task_exit_killed();
 			if (flags & TASK_RESCHED)
 				schedule();
+			if (flags & TASK_UPDATE)
+				updates_take();
 			if (flags & TASK_SIGNAL)
 				signal_deliver(regs);
 			irq_disable();

@@ -15,6 +15,7 @@ enum exception {
 #define VECTOR_COM1 33
 #define VECTOR_RESCHEDULE 34 /* the way out of the interrupt looks whether another task is to run */
 #define VECTOR_CALL 35	     /* kernel/smp.c */
+#define VECTOR_INT80 0x80
 #define VECTOR_SPURIOUS 255
 #define NUMBERED_STUBS 48
 
@@ -25,6 +26,7 @@ enum exception {
 #define PF_RESERVED BIT(3)
 #define PF_FETCH BIT(4)
 #define PF_PKEY BIT(5)
+#define PF_FORCE BIT(31) /* no CPU's: a debugger, whom an area's rights don't bind (mm_access) */
 
 /* Loads the IDT; trap_init builds it first. */
 void trap_init(void);

@@ -51,6 +51,18 @@ void vma_insert(struct mm *mm, struct vma *vma)
 	list_add_before(&vma->link, &next->link);
 }
 
+void vma_share_backing(struct vma *vma, const struct vma *from)
+{
+	u64 start = vma->start, end = vma->end;
+
+	*vma = *from;
+	vma->start = start;
+	vma->end = end;
+	vma->grows_down = false;
+	if (vma->shared)
+		__atomic_fetch_add(&vma->shared->refcount, 1, __ATOMIC_RELAXED);
+}
+
 /* The backing of an area that begins offset bytes further on. */
 void vma_set_backing_offset(struct vma *vma, u64 offset)
 {

@@ -12,11 +12,13 @@
 #include "kernel/initrd.h"
 #include "kernel/insn.h"
 #include "kernel/mm.h"
+#include "kernel/ptrace.h"
 #include "kernel/random.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/traps.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exec.h"
 #include "sched/process.h"
 #include "sched/sched.h"
@@ -31,8 +33,6 @@ enum auxv {
 	AT_ENTRY = 9, AT_UID = 11, AT_EUID = 12, AT_GID = 13, AT_EGID = 14, AT_CLKTCK = 17, AT_SECURE = 23,
 	AT_RANDOM = 25, AT_EXECFN = 31, AT_MINSIGSTKSZ = 51,
 };
-
-#define USER_ID 1000
 
 long exec_args_init(struct exec_args *args)
 {
@@ -216,15 +216,16 @@ static long become_single_threaded(struct process *process)
 	return 0;
 }
 
-/* A lone thread that is not the first takes over the pid. */
+/* A lone thread that is not the first takes over the pid; what others meant for the old program is gone with it. */
 static void take_over_pid(struct task *task, struct process *process)
 {
-	u64 flags;
+	u64 flags = spin_lock_irq(&task_lock);
 
-	if (task->tid == process->pid)
-		return;
-	flags = spin_lock_irq(&task_lock);
-	task_rename(task, process->pid);
+	if (task->tid != process->pid) {
+		task_rename(task, process->pid);
+		tracee_renamed(task);
+	}
+	updates_drop(task);
 	spin_unlock_irq(&task_lock, flags);
 }
 
@@ -280,6 +281,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	struct sighand *sighand = NULL;
 	u64 base, rsp;
 	long error;
+	int tid = task->tid;
 
 	if (elf_parse(file->bytes, file->size, USER_START, MMAP_TOP, &image))
 		return -ENOEXEC;
@@ -310,11 +312,14 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	fpu_exec(&task->fpu, image.integer_only, spare);
 	task->process->xcomp_permitted = 0;
 	files_exec(task->process->files);
+	itimers_exec(task->process);
 	signals_exec(sighand);
 	task->clear_child_tid = 0;
 	set_name(task, path);
 	reset_registers(task, base + image.entry, rsp);
+	task->process->exit_signal = SIGCHLD;
 	vfork_release(task->process);
+	ptrace_exec(tid);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The end of threads and processes, and wait4. A task gives everything back itself but its stack, its FPU
+ * The end of threads and processes. A task gives everything back itself but its stack, its FPU
  * area and struct task, which the next task frees after the switch. The last thread turns the process into a
  * zombie that keeps nothing but its exit status.
  */
@@ -12,15 +12,11 @@
 #include "kernel/mm.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
+#include "kernel/update.h"
 #include "sched/exit.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
-
-#define WNOHANG 1
-#define WUNTRACED 2
-#define WCONTINUED 8
-#define WAIT_FLAGS_IGNORED 0xe0000000u /* __WALL, __WCLONE, __WNOTHREAD: every child is waited for anyway */
 
 void task_exit_kthread(void)
 {
@@ -43,6 +39,9 @@ static void reparent_children(struct process *process)
 
 	list_for_each_safe(child, next, &process->children, sibling) {
 		child->parent = &kernel_process;
+		if (child->death_signal)
+			signal_send(child, NULL, &(struct siginfo){ .signo = child->death_signal, .pid = process->pid,
+								    .uid = USER_ID });
 		list_del(&child->sibling);
 		list_add_before(&child->sibling, &kernel_process.children);
 		if (child->zombie)
@@ -62,7 +61,11 @@ static bool leave_process(struct task *task, struct process *process)
 	task->mm = NULL;
 	task_unregister(task);
 	list_del(&task->sibling);
+	stop_remove_thread(process, task);
+	tracer_gone(task);
+	tracee_gone(task);
 	signals_drop_pending(&task->signals.pending, ~0ul);
+	updates_drop(task);
 	signal_retarget(process, task);
 	last = !--process->nthreads;
 	wake_all(&process->threads_gone);
@@ -79,6 +82,7 @@ static void become_zombie(struct process *process)
 	struct sighand *sighand = process->sighand;
 	u64 flags;
 
+	itimers_exit(process);
 	files_put(process->files);
 	vfork_release(process);
 	irq_disable();
@@ -88,9 +92,8 @@ static void become_zombie(struct process *process)
 	current->process = NULL;
 	process->sighand = NULL;
 	process->zombie = true;
-	wake_all(&process->parent->child_exit);
-	if (signal_parent(process))
-		process_forget(process);
+	if (!tracer_takes_zombie(process))
+		process_tell_end(process);
 	spin_unlock_irq(&task_lock, flags);
 	sighand_put(sighand);
 }
@@ -147,39 +150,9 @@ long sys_exit(int code)
 	struct process *process = current->process;
 	u64 flags = spin_lock_irq(&task_lock);
 
+	current->exit_status = (code & 0xff) << 8;
 	if (!process->killed && (current->tid == process->pid || process->nthreads == 1))
-		process->exit_status = (code & 0xff) << 8;
+		process->exit_status = current->exit_status;
 	spin_unlock_irq(&task_lock, flags);
 	exit_task();
-}
-
-long sys_wait4(int pid, u64 user_status, u32 options, u64 user_rusage)
-{
-	struct process *process = current->process;
-	long result;
-	int status = 0;
-
-	if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | WAIT_FLAGS_IGNORED))
-		return -EINVAL;
-	for (;;) {
-		struct waiter waiter = { .task = NULL };
-		u64 flags;
-
-		wait_prepare(&process->child_exit, &waiter);
-		flags = spin_lock_irq(&task_lock);
-		result = process_reap(process, pid, &status);
-		spin_unlock_irq(&task_lock, flags);
-		if (!result && !(options & WNOHANG) && !signal_waiting())
-			schedule();
-		wait_finish(&process->child_exit, &waiter);
-		if (result || options & WNOHANG)
-			break;
-		if (signal_waiting())
-			return -ERESTARTSYS;
-	}
-	if (result > 0 && user_status && copy_to_user(user_status, &status, sizeof(status)))
-		return -EFAULT;
-	if (result > 0 && user_rusage && clear_user(user_rusage, 144))
-		return -EFAULT;
-	return result;
 }

@@ -53,6 +53,8 @@ static void copy_registers(struct task *child, u64 flags, u64 stack, u64 tls)
 
 	*regs = *task_regs(parent);
 	regs->rax = 0;
+	if (parent->stop.stepping)
+		regs->rflags &= ~RFLAGS_TF;
 	if (stack)
 		regs->rsp = stack;
 	asm volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"

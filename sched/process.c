@@ -1,4 +1,4 @@
-/* Processes as objects: the pid list, the family tree, collecting the dead. All of it under task_lock. */
+/* Processes as objects: the pid list, the family tree, forgetting the dead. All of it under task_lock. */
 #include "kernel/errno.h"
 #include "kernel/memory.h"
 #include "kernel/string.h"
@@ -24,6 +24,7 @@ static void init_links(struct process *process)
 void process_init(void)
 {
 	init_links(&kernel_process);
+	rlimits_init(&kernel_process);
 }
 
 struct process *process_create(struct process *parent)
@@ -35,8 +36,11 @@ struct process *process_create(struct process *parent)
 		return NULL;
 	init_links(process);
 	process->parent = parent;
+	itimers_init(process);
 	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
+	process->maker = current->tid;
+	process->limits = parent->limits;
 	process->xcomp_permitted = parent->xcomp_permitted;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
 	list_add_before(&process->sibling, &parent->children);
@@ -73,6 +77,7 @@ void process_add_task(struct process *process, struct task *task)
 	process->nthreads++;
 	if (process->pending.set)
 		task_set_flag(task, TASK_SIGNAL);
+	stop_add_thread(process, task);
 }
 
 struct process *process_find(int pid)
@@ -95,52 +100,20 @@ struct list *process_list(void)
 	return &processes;
 }
 
-static bool wanted(const struct process *parent, const struct process *child, int pid)
-{
-	if (pid > 0)
-		return child->pid == pid;
-	if (pid == 0)
-		return child->pgid == parent->pgid;
-	return pid == -1 || child->pgid == -(long)pid;
-}
-
-bool process_has_zombie(struct process *parent)
-{
-	u64 flags = spin_lock_irq(&task_lock);
-	struct process *child;
-	bool found = list_empty(&parent->children);
-
-	list_for_each(child, &parent->children, sibling)
-		found = found || child->zombie;
-	spin_unlock_irq(&task_lock, flags);
-	return found;
-}
-
 void process_forget(struct process *process)
 {
+	if (process->tracee)
+		untrace(process->tracee, 0);
 	list_del(&process->sibling);
 	list_del(&process->all);
 	nprocesses--;
 	kfree(process);
 }
 
-long process_reap(struct process *parent, int pid, int *status)
+void process_tell_end(struct process *process)
 {
-	struct process *child;
-	long result = -ECHILD;
-
-	list_for_each(child, &parent->children, sibling) {
-		if (!wanted(parent, child, pid))
-			continue;
-		result = 0;
-		if (!child->zombie)
-			continue;
-		*status = child->exit_status;
-		result = child->pid;
-		process_forget(child);
-		return result;
-	}
-	return result;
+	if (signal_tell_end(process->parent, process->exit_signal, process->pid, process->exit_status))
+		process_forget(process);
 }
 
 void vfork_release(struct process *process)
@@ -177,5 +150,6 @@ void process_kill_threads(struct process *process, const struct task *except)
 			continue;
 		task_set_flag(task, TASK_KILLED);
 		task_wake(task);
+		stop_wake_killed(task);
 	}
 }

@@ -4,6 +4,8 @@
 
 #include "sched/task.h"
 
+#define USER_ID 1000 /* everybody's */
+
 #define CLONE_SIGNAL_MASK 0xff
 #define CLONE_VM 0x100
 #define CLONE_FS 0x200
@@ -22,6 +24,9 @@
 extern struct process kernel_process;
 void process_init(void);
 
+/* The limits that the first process starts with. */
+void rlimits_init(struct process *process);
+
 /* A process without tasks, child of parent, or NULL. Its address space and files are the caller's to set. */
 struct process *process_create(struct process *parent);
 
@@ -31,11 +36,13 @@ void process_add_task(struct process *process, struct task *task);
 /* The process with that pid, zombies included, or NULL. With task_lock. */
 struct process *process_find(int pid);
 
-/* Collects one ended child: its pid, 0 if none has ended, -ECHILD. pid as for wait4. With task_lock. */
-long process_reap(struct process *parent, int pid, int *status);
+/* Collects one ended child: its pid, 0 if none has ended, -ECHILD. With task_lock. */
+long process_reap(struct process *parent, int *status);
 /* Gives up what is left of one that has ended. With task_lock. */
 void process_forget(struct process *process);
 void process_free(struct process *process);
+/* The parent of one that has ended hears of it, and may not care: then it is forgotten. With task_lock. */
+void process_tell_end(struct process *process);
 /* The working directory, which threads share: PATH_MAX bytes out or in. */
 void process_get_cwd(struct process *process, char *path);
 void process_set_cwd(struct process *process, const char *path);

@@ -9,6 +9,7 @@
  */
 #include "fpu/switch.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/mm.h"
 #include "kernel/panic.h"
 #include "kernel/smp.h"
@@ -44,9 +45,11 @@ static inline void load_selectors(const struct task *task)
 }
 
 /* What the CPU holds counts, not what the previous task had: that may be a kernel thread. */
-static inline void load_segments(const struct task *next)
+static inline void load_segments(struct task *next)
 {
 	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
+		if (unlikely((next->selectors & SELECTORS_LDT) != 0))
+			next->selectors = ldt_usable_selectors(next->selectors);
 		load_selectors(next);
 		this_cpu->selectors = next->selectors;
 	}
@@ -212,13 +215,13 @@ void task_will_sleep(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-void task_wake(struct task *task)
+static inline void wake_from(struct task *task, enum task_state state)
 {
 	u64 flags = irq_save();
 	struct cpu *cpu = sched_lock_cpu_of(task);
 	bool place = false;
 
-	if (task->state == TASK_SLEEPING) {
+	if (task->state == state) {
 		task->state = TASK_RUNNING;
 		place = !task->on_queue; /* else it is still on its CPU, or preempted */
 		task->on_queue = true;
@@ -233,6 +236,34 @@ void task_wake(struct task *task)
 	if (place)
 		sched_place(task);
 	irq_restore(flags);
+}
+
+void task_wake(struct task *task)
+{
+	wake_from(task, TASK_SLEEPING);
+}
+
+void task_wake_stopped(struct task *task)
+{
+	wake_from(task, TASK_STOPPED);
+}
+
+static bool on_cpu(const struct task *task)
+{
+	u64 flags = irq_save();
+	struct cpu *cpu = sched_lock_cpu_of(task);
+	bool on = task->on_queue;
+
+	spin_release(&cpu->rq.lock);
+	irq_restore(flags);
+	return on;
+}
+
+/* It was stopped a moment ago, and is on its way off, or was preempted there. */
+void sched_wait_off_cpu(const struct task *task)
+{
+	while (on_cpu(task))
+		schedule();
 }
 
 void sched_tick(void)

@@ -37,8 +37,12 @@ void sched_die(void) __attribute__((noreturn));
  */
 void task_will_sleep(void);
 
-/* Makes a sleeping task runnable. Any context. */
+/* Makes a sleeping task runnable; a stopped one (stop.c). Any context. */
 void task_wake(struct task *task);
+void task_wake_stopped(struct task *task);
+
+/* Returns when the task, which is stopped and stays so, is on no CPU any more: its registers are all in memory. */
+void sched_wait_off_cpu(const struct task *task);
 
 /* The tick's share of the work: time slices, and a look at what the other CPUs have to do. */
 void sched_tick(void);

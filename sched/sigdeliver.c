@@ -1,11 +1,13 @@
 /*
  * Taking a signal, by the thread itself on its way to user mode: the frame is pushed and the handler will run, or the
- * process ends, or nothing happens; and in each case the system call that was interrupted is told how it ended, or is
- * made to happen again. At most one signal each time; the way to user mode comes back while TASK_SIGNAL is set.
+ * process ends or stops, or nothing happens; and in each case the system call that was interrupted is told how it ended,
+ * or is made to happen again. A tracer is asked first, of each signal. At most one handler each time; the way to user
+ * mode comes back while TASK_SIGNAL is set.
  */
 #include "kernel/errno.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
+#include "kernel/ptrace.h"
 #include "kernel/syscall.h"
 #include "sched/process.h"
 #include "sched/signal.h"
@@ -18,7 +20,7 @@ void signal_recalculate(void)
 	u64 pending = task->signals.pending.set | task->process->pending.set;
 
 	if (task->signals.fault.signo || pending & (~task->signals.mask | task->signals.wanted) ||
-	    task->signals.restore_mask)
+	    task->signals.restore_mask || task->stop.due || (task->tracee && task->tracee->interrupted))
 		task_set_flag(task, TASK_SIGNAL);
 	else
 		task_clear_flag(task, TASK_SIGNAL);
@@ -39,51 +41,86 @@ void signal_set_mask(u64 mask)
 bool signal_fault(const struct siginfo *info)
 {
 	struct task *task = current;
-	u64 flags = spin_lock_irq(&task_lock);
-	bool blocked = task->signals.mask & SIG_BIT(info->signo);
-	bool ends = blocked || task->process->sighand->action[info->signo - 1].handler <= SIG_IGN;
+	u64 bit = SIG_BIT(info->signo), flags = spin_lock_irq(&task_lock);
+	struct sigaction *action = &task->process->sighand->action[info->signo - 1];
+	bool ends;
 
+	if (task->signals.mask & bit || action->handler == SIG_IGN) {
+		action->handler = SIG_DFL;
+		task->signals.mask &= ~bit;
+	}
+	ends = action->handler == SIG_DFL && !task->tracee;
 	task->signals.fault = *info;
 	task_set_flag(task, TASK_SIGNAL);
 	spin_unlock_irq(&task_lock, flags);
 	return ends;
 }
 
-/* A fault whose signal has no handler, or is blocked, ends the process whatever else was asked for. */
-static int take_fault(struct task *task, struct siginfo *info)
+/* A fault goes first: its instruction can't go on. */
+static int take(struct task *task, struct siginfo *info)
 {
 	int signal = task->signals.fault.signo;
 
 	if (!signal)
-		return 0;
+		return signal_take(task->signals.mask, info);
 	*info = task->signals.fault;
 	task->signals.fault.signo = 0;
-	if (!(task->signals.mask & SIG_BIT(signal)) &&
-	    task->process->sighand->action[signal - 1].handler > SIG_IGN)
-		return signal;
-	signal_kill_process(task->process, signal);
+	return signal;
+}
+
+/* The tracer may change the signal, or forget it: 0. One that is blocked waits for its turn. */
+static int ask_tracer(struct task *task, int signal, struct siginfo *info)
+{
+	int chosen = stop_for_tracer(task, signal, CLD_TRAPPED, info);
+
+	if (chosen && chosen != info->signo)
+		*info = (struct siginfo){
+			.signo = chosen, .code = SI_USER, .uid = USER_ID,
+			.pid = task->tracee ? task->tracee->tracer->tid : task->process->parent->pid,
+		};
+	if (!chosen || !(task->signals.mask & SIG_BIT(chosen)))
+		return chosen;
+	signal_send(task->process, task, info);
 	return 0;
 }
 
-/* The signal whose handler is to run, or 0. With task_lock. */
+/* What stops the task without being a signal: the process's stop, PTRACE_INTERRUPT. True if it has stopped. */
+static bool stop_first(struct task *task)
+{
+	struct siginfo info = { .signo = SIGTRAP, .code = PTRACE_EVENT_STOP << 8 | SIGTRAP, .pid = task->tid };
+
+	if (task->stop.due)
+		stop_join(task);
+	else if (task->tracee && task->tracee->interrupted)
+		stop_for_tracer(task, info.code, CLD_STOPPED, &info);
+	else
+		return false;
+	return true;
+}
+
+/* The signal whose handler is to run, or 0. With task_lock, let go while the task is stopped. */
 static int next_signal(struct task *task, struct siginfo *info)
 {
 	struct process *process = task->process;
+	u64 handler;
 	int signal;
 
-	if (process->killed)
-		return 0;
-	if (task->signals.fault.signo)
-		return take_fault(task, info);
-	while ((signal = signal_take(task->signals.mask, info))) {
-		u64 handler = process->sighand->action[signal - 1].handler;
-
+	while (!(task->flags & TASK_KILLED)) {
+		if (stop_first(task))
+			continue;
+		signal = take(task, info);
+		if (!signal)
+			break;
+		task->stop.taken = true;
+		if (task->tracee && !(signal = ask_tracer(task, signal, info)))
+			continue;
+		handler = process->sighand->action[signal - 1].handler;
 		if (handler > SIG_IGN)
 			return signal;
-		if (handler == SIG_DFL && signal_deadly(signal)) {
+		if (handler == SIG_DFL && signal_deadly(signal))
 			signal_kill_process(process, signal);
-			return 0;
-		}
+		else if (handler == SIG_DFL && signal_stops(signal) && task->stop.taken)
+			stop_begin(process, signal);
 	}
 	return 0;
 }
@@ -142,7 +179,9 @@ static void run_handler(struct task *task, struct regs *regs, const struct sigac
 {
 	u64 old = task->signals.restore_mask ? task->signals.saved_mask : task->signals.mask;
 	u64 mask = task->signals.mask | action->mask;
+	bool stepping = task->stop.stepping;
 
+	ptrace_set_step(task, false); /* or the frame would have it, and step after the handler's return */
 	if (!(action->flags & SA_NODEFER))
 		mask |= SIG_BIT(info->signo);
 	if (sigframe_push(regs, action, info, old)) {
@@ -152,6 +191,8 @@ static void run_handler(struct task *task, struct regs *regs, const struct sigac
 	task_change_frame();
 	task->signals.restore_mask = false;
 	signal_set_mask(mask);
+	if (stepping)
+		ptrace_event(SIGTRAP, 0);
 }
 
 void signal_deliver(struct regs *regs)

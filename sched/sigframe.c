@@ -1,8 +1,8 @@
 /*
  * The signal frame, byte for byte Linux's: return address, ucontext, siginfo, and above them the registers of the FPU
  * (fpu/frame.c). Pushing changes nothing until everything has been written. rt_sigreturn believes nothing that it
- * reads: it works on copies, checks first, and what it can't check ends as a fault of the program, never as one of the
- * kernel's IRET.
+ * reads: it works on copies, checks first, and what it can't check ends as a fault of the program: also what IRET finds
+ * out (entry.asm).
  */
 #include "fpu/frame.h"
 #include "kernel/errno.h"
@@ -24,7 +24,8 @@
 /* CF PF AF ZF SF TF DF OF RF AC */
 #define RFLAGS_USER 0x50dd5ul
 #define RFLAGS_HANDLER_CLEARS 0x10500ul /* TF DF RF */
-#define CANONICAL_END (1ul << 47)
+#define SEGMENT_STACK 0xf200u /* present, privilege level 3, writable data; as LAR tells it */
+#define SEGMENT_STACK_MASK 0xfa00u
 
 struct sigcontext {
 	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
@@ -85,6 +86,16 @@ static void load_registers(struct regs *regs, const struct sigcontext *from)
 	regs->rflags = (regs->rflags & ~RFLAGS_USER) | (from->rflags & RFLAGS_USER);
 }
 
+/* True if the selector is one of writable data at user level: IRET takes it for SS. */
+static bool stack_segment(u16 selector)
+{
+	u32 rights = 0;
+	bool valid;
+
+	asm volatile("lar %2, %0" : "+r"(rights), "=@ccz"(valid) : "r"((u32)selector));
+	return valid && (rights & SEGMENT_STACK_MASK) == SEGMENT_STACK;
+}
+
 /* Where the frame goes, and the FPU's part (0: none); 0 if the alternate stack is too small. */
 static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 {
@@ -104,12 +115,12 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 /* Writing to the alternate stack must not depend on the keys that the interrupted code had open. */
 static long write_frame(u64 sp, const struct sigframe *frame, const void *image)
 {
-	u32 keys = fpu_frame_open_keys();
+	struct fpu_task *fpu = &current->fpu;
+	u32 keys = fpu_frame_open_keys(fpu);
 	u64 fpstate = frame->mcontext.fpstate;
 
-	if ((image && copy_to_user(fpstate, image, fpu_frame_size_of(&current->fpu))) ||
-	    copy_to_user(sp, frame, sizeof(*frame))) {
-		fpu_frame_close_keys(keys);
+	if ((image && copy_to_user(fpstate, image, fpu_frame_size_of(fpu))) || copy_to_user(sp, frame, sizeof(*frame))) {
+		fpu_frame_close_keys(fpu, keys);
 		return -EFAULT;
 	}
 	return 0;
@@ -127,7 +138,7 @@ long sigframe_push(struct regs *regs, const struct sigaction *action, const stru
 	if (!sp || !(action->flags & SA_RESTORER))
 		return -EFAULT;
 	save_registers(&frame.mcontext, regs);
-	frame.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (fpstate ? UC_FP_XSTATE : 0);
+	frame.uc_flags = UC_SIGCONTEXT_SS | (regs->cs == USER_CS ? UC_STRICT_RESTORE_SS : 0) | (fpstate ? UC_FP_XSTATE : 0);
 	frame.stack = task->signals.stack;
 	frame.mcontext.fpstate = fpstate;
 	frame.mcontext.pkru = fpstate ? 0 : fpu_frame_keys();
@@ -147,69 +158,69 @@ long sigframe_push(struct regs *regs, const struct sigaction *action, const stru
 	regs->rip = action->handler;
 	regs->rsp = sp;
 	regs->cs = USER_CS;
-	regs->ss = USER_SS;
+	regs->ss = stack_segment((u16)regs->ss) ? regs->ss : USER_SS;
 	regs->rflags &= ~RFLAGS_HANDLER_CLEARS;
 	return 0;
 }
 
-static void fault(const struct regs *regs, const char *what, u64 error)
+static void fault(const struct regs *regs, const char *what)
 {
 	const struct siginfo info = { .signo = SIGSEGV, .code = SI_KERNEL };
 
 	current->signals.trap.vector = EXC_PROTECTION;
-	current->signals.trap.error = error;
+	current->signals.trap.error = 0;
 	if (signal_fault(&info))
 		klog("kill: %s[%d]: rt_sigreturn to %s, rip %lx, rsp %lx", current->name, current->tid, what, regs->rip,
 		     regs->rsp);
 }
 
-/* An IRET that the CPU would refuse is not tried. The fault's signal comes before the next user instruction. */
+/* What is wrong with them IRET will say, and the program gets a signal for it. */
 static void load_selectors(struct regs *regs, const struct sigframe *frame)
 {
-	u16 cs = frame->mcontext.cs | 3, ss = frame->uc_flags & UC_STRICT_RESTORE_SS ? frame->mcontext.ss | 3 : USER_SS;
+	u16 ss = frame->mcontext.ss | 3;
 
-	regs->cs = USER_CS;
-	regs->ss = USER_SS;
-	if (cs != USER_CS && cs != USER_CS32)
-		fault(regs, "a bad code segment", cs & ~3u);
-	else if (ss != USER_SS)
-		fault(regs, "a bad stack segment", ss & ~3u);
-	else if (regs->rip >= (cs == USER_CS ? CANONICAL_END : 1ul << 32))
-		fault(regs, "a bad address", 0);
-	else
-		regs->cs = cs;
+	regs->cs = frame->mcontext.cs | 3;
+	regs->ss = frame->uc_flags & UC_STRICT_RESTORE_SS || stack_segment(ss) ? ss : USER_SS;
 }
 
-static long read_frame(u64 sp, struct sigframe *frame, void **image)
+/* The FPU's part; *image stays NULL if there is none. */
+static long read_image(const struct sigframe *frame, void **image)
 {
-	if (copy_from_user(frame, sp, sizeof(*frame)))
-		return -EFAULT;
 	if (!fpu_has_registers(&current->fpu) || !frame->mcontext.fpstate)
 		return 0;
 	return fpu_frame_read(frame->mcontext.fpstate, image);
 }
 
-/* Returns what RAX is to be. The frame lies above its own return address, which the handler has popped. */
+/*
+ * Returns what RAX is to be. The frame lies above its own return address, which the handler has popped. If only the
+ * FPU's part is bad, the rest counts, as on Linux: the program goes on where it was interrupted, with initial FPU
+ * registers, once it has handled its SIGSEGV.
+ */
 long sys_rt_sigreturn(void)
 {
 	struct task *task = current;
 	struct regs *regs = task_regs(task);
-	u32 keys = fpu_frame_open_keys();
+	u32 keys = fpu_frame_open_keys(&task->fpu);
 	struct sigframe frame;
 	void *image = NULL;
+	long error;
 
 	regs->orig_rax = ~0ul;
-	if (read_frame(regs->rsp - 8, &frame, &image)) {
-		fpu_frame_close_keys(keys);
-		fault(regs, "a bad frame", 0);
+	if (copy_from_user(&frame, regs->rsp - 8, sizeof(frame))) {
+		fpu_frame_close_keys(&task->fpu, keys);
+		fault(regs, "a bad frame");
 		return 0;
 	}
+	error = read_image(&frame, &image);
 	signal_set_mask(frame.mask);
 	load_registers(regs, &frame.mcontext);
 	load_selectors(regs, &frame);
 	task_change_frame();
 	fpu_frame_return(&task->fpu, image, (u32)frame.mcontext.pkru);
 	fpu_frame_free(image);
-	sigstack_set(&frame.stack, regs->rsp);
+	if (error)
+		fault(regs, "bad FPU registers");
+	else
+		sigstack_set(&frame.stack, regs->rsp);
 	return (long)regs->rax;
 }

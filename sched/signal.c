@@ -1,7 +1,8 @@
 /*
  * Sending signals: kill, tkill, tgkill, rt_sigqueueinfo, and what the kernel sends itself. A signal that would end the
  * process ends it here already, if one of its threads would take it; one that nobody wants is forgotten; all others
- * become pending. Stopping is not possible yet, so the stop signals do nothing. Any context: ^C comes in an interrupt.
+ * become pending. What a traced thread would take is always pending: its tracer sees it first. Any context: ^C comes in
+ * an interrupt.
  */
 #include "kernel/errno.h"
 #include "kernel/string.h"
@@ -11,7 +12,6 @@
 #include "sched/sched.h"
 #include "sched/signal.h"
 
-#define USER_ID 1000
 #define MAX_QUEUED 1024
 
 bool signal_deadly(int signal)
@@ -19,15 +19,11 @@ bool signal_deadly(int signal)
 	switch (signal) {
 	case SIGCHLD:
 	case SIGCONT:
-	case SIGSTOP:
-	case SIGTSTP:
-	case SIGTTIN:
-	case SIGTTOU:
 	case SIGURG:
 	case SIGWINCH:
 		return false;
 	default:
-		return true;
+		return !signal_stops(signal);
 	}
 }
 
@@ -49,7 +45,7 @@ static bool ignored(const struct process *process, int signal)
 {
 	u64 handler = handler_of(process, signal);
 
-	return handler == SIG_IGN || (handler == SIG_DFL && !signal_deadly(signal));
+	return handler == SIG_IGN || (handler == SIG_DFL && !signal_deadly(signal) && !signal_stops(signal));
 }
 
 /* The signals that the task would take, or waits for. */
@@ -58,15 +54,28 @@ static u64 signals_open(const struct task *task)
 	return ~task->signals.mask | task->signals.wanted;
 }
 
-/* A thread that does not block the signal, or NULL. */
+static bool takes(const struct task *task, int signal)
+{
+	return signals_open(task) & SIG_BIT(signal) && task->state != TASK_STOPPED;
+}
+
+/* A thread that is not stopped and does not block the signal, or NULL. */
 static struct task *find_taker(struct process *process, struct task *task, int signal)
 {
 	if (task)
-		return signals_open(task) & SIG_BIT(signal) ? task : NULL;
+		return takes(task, signal) ? task : NULL;
 	list_for_each(task, &process->threads, sibling)
-		if (signals_open(task) & SIG_BIT(signal))
+		if (takes(task, signal))
 			return task;
 	return NULL;
+}
+
+/* True if it becomes pending whatever its action is. */
+static bool kept(const struct process *process, const struct task *taker, int signal)
+{
+	if (!taker)
+		return !list_empty(&process->threads);
+	return taker->tracee || taker->signals.wanted & SIG_BIT(signal);
 }
 
 /* -EAGAIN if it would have to be queued, being one of the real-time signals, and can't. */
@@ -95,15 +104,20 @@ static void notify(struct task *task)
 long signal_send(struct process *process, struct task *task, const struct siginfo *info)
 {
 	int signal = info->signo;
-	struct task *taker = find_taker(process, task, signal);
-	bool kept = taker ? taker->signals.wanted & SIG_BIT(signal) : !list_empty(&process->threads);
+	struct task *taker;
 	long error;
 
-	if (process->zombie || process->killed || (!kept && ignored(process, signal)))
+	if (process->zombie || process->killed)
 		return 0;
-	if (!kept && handler_of(process, signal) == SIG_DFL) {
-		signal_kill_process(process, signal);
-		return 0;
+	stop_signal_sent(process, signal);
+	taker = find_taker(process, task, signal);
+	if (signal == SIGKILL || !kept(process, taker, signal)) {
+		if (ignored(process, signal))
+			return 0;
+		if (handler_of(process, signal) == SIG_DFL && !signal_stops(signal)) {
+			signal_kill_process(process, signal);
+			return 0;
+		}
 	}
 	error = make_pending(task ? &task->signals.pending : &process->pending, info);
 	if (taker)
@@ -260,64 +274,92 @@ long sys_kill(int pid, int signal)
 }
 
 /* tgid 0: whatever process the thread is in. */
-static long send_to_thread(int tgid, int tid, int signal)
+static long send_to_thread(int tgid, int tid, const struct siginfo *info)
 {
-	struct siginfo info = from_user(signal, SI_TKILL);
 	struct task *task;
 	long result = -ESRCH;
 	u64 flags;
 
-	if (tid <= 0 || !valid(signal))
+	if (tid <= 0 || !valid(info->signo))
 		return -EINVAL;
 	flags = spin_lock_irq(&task_lock);
 	task = task_find(tid);
 	if (task && (!tgid || task->process->pid == tgid))
-		result = send_if(task->process, task, &info);
+		result = send_if(task->process, task, info);
 	spin_unlock_irq(&task_lock, flags);
 	return result;
 }
 
 long sys_tkill(int tid, int signal)
 {
-	return send_to_thread(0, tid, signal);
+	struct siginfo info = from_user(signal, SI_TKILL);
+
+	return send_to_thread(0, tid, &info);
 }
 
 long sys_tgkill(int tgid, int tid, int signal)
 {
-	return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, signal);
+	struct siginfo info = from_user(signal, SI_TKILL);
+
+	return tgid <= 0 ? -EINVAL : send_to_thread(tgid, tid, &info);
 }
 
 /* To others only what can't be taken for the kernel's or kill's. */
+static long queued_info(int pid, int signal, u64 user_info, struct siginfo *info)
+{
+	if (copy_from_user(info, user_info, sizeof(*info)))
+		return -EFAULT;
+	info->signo = signal;
+	return (info->code >= 0 || info->code == SI_TKILL) && pid != current->process->pid ? -EPERM : 0;
+}
+
 long sys_rt_sigqueueinfo(int pid, int signal, u64 user_info)
 {
 	struct siginfo info;
+	long error = queued_info(pid, signal, user_info, &info);
 
-	if (copy_from_user(&info, user_info, sizeof(info)))
-		return -EFAULT;
-	if ((info.code >= 0 || info.code == SI_TKILL) && pid != current->process->pid)
-		return -EPERM;
-	if (!valid(signal))
-		return -EINVAL;
-	info.signo = signal;
-	return send_to_process(pid, &info);
+	if (error)
+		return error;
+	return valid(signal) ? send_to_process(pid, &info) : -EINVAL;
 }
 
-bool signal_parent(struct process *process)
+long sys_rt_tgsigqueueinfo(int tgid, int tid, int signal, u64 user_info)
 {
-	struct process *parent = process->parent;
-	int status = process->exit_status, signal = process->exit_signal;
+	struct siginfo info;
+	long error = tgid <= 0 || tid <= 0 ? -EINVAL : queued_info(tgid, signal, user_info, &info);
+
+	return error ? error : send_to_thread(tgid, tid, &info);
+}
+
+static const struct sigaction *action_of(const struct process *process, int signal)
+{
+	return process->sighand && signal ? &process->sighand->action[signal - 1] : NULL;
+}
+
+bool signal_tell_end(struct process *to, int signal, int pid, int status)
+{
+	const struct sigaction *action = action_of(to, signal);
 	struct siginfo info = {
-		.signo = signal, .code = status & 0x7f ? CLD_KILLED : CLD_EXITED, .pid = process->pid, .uid = USER_ID,
+		.signo = signal, .code = status & 0x7f ? CLD_KILLED : CLD_EXITED, .pid = pid, .uid = USER_ID,
 		.value = status & 0x7f ? status & 0x7f : status >> 8 & 0xff,
 	};
-	const struct sigaction *action;
 	bool unwanted;
 
-	if (!parent->sighand || !signal)
+	wake_all(&to->child_exit);
+	if (!action)
 		return false;
-	action = &parent->sighand->action[signal - 1];
 	unwanted = signal == SIGCHLD && (action->handler == SIG_IGN || action->flags & SA_NOCLDWAIT);
 	if (action->handler != SIG_IGN || signal != SIGCHLD)
-		signal_send(parent, NULL, &info);
+		signal_send(to, NULL, &info);
 	return unwanted;
+}
+
+void signal_tell_stop(struct process *to, int code, int pid, int status)
+{
+	const struct sigaction *action = action_of(to, SIGCHLD);
+	struct siginfo info = { .signo = SIGCHLD, .code = code, .pid = pid, .uid = USER_ID, .value = status };
+
+	wake_all(&to->child_exit);
+	if (action && action->handler != SIG_IGN && !(action->flags & SA_NOCLDSTOP))
+		signal_send(to, NULL, &info);
 }

@@ -44,6 +44,7 @@ struct task;
 
 #define SIG_BIT(signal) BIT((signal) - 1)
 #define SIG_UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
+#define SIG_STOPS (SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
 
 #define SIG_DFL 0ul
 #define SIG_IGN 1ul
@@ -58,11 +59,12 @@ struct task;
 #define SA_RESETHAND 0x80000000ul
 
 enum si_code {
-	SI_USER = 0, SI_KERNEL = 0x80, SI_TKILL = -6,
+	SI_USER = 0, SI_KERNEL = 0x80, SI_TIMER = -2, SI_TKILL = -6,
 	ILL_ILLOPC = 1, ILL_ILLOPN = 2,
 	FPE_INTDIV = 1, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE_FLTUND = 5, FPE_FLTRES = 6, FPE_FLTINV = 7,
 	SEGV_MAPERR = 1, SEGV_ACCERR = 2, SEGV_PKUERR = 4,
-	BUS_ADRALN = 1, TRAP_TRACE = 2, CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3,
+	BUS_ADRALN = 1, TRAP_BRKPT = 1, TRAP_TRACE = 2,
+	CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3, CLD_TRAPPED = 4, CLD_STOPPED = 5, CLD_CONTINUED = 6,
 };
 
 /* As user code sees it in rt_sigaction. */
@@ -164,7 +166,7 @@ void signals_drop_pending(struct sigpending *pending, u64 set);
 
 /*
  * The current task did something that its instruction can't go on from. It takes the signal before it runs again;
- * blocked or not handled it ends the process. True if the process will end.
+ * blocked or not handled it ends the process, unless a tracer decides otherwise. True if it certainly will.
  */
 bool signal_fault(const struct siginfo *info);
 /* The current process ends with this signal when it next leaves the kernel. */
@@ -179,10 +181,18 @@ long signal_send(struct process *process, struct task *task, const struct siginf
 void signal_retarget(struct process *process, const struct task *except);
 /* True if the signal's default action is the end. */
 bool signal_deadly(int signal);
+static inline bool signal_stops(int signal)
+{
+	return SIG_BIT(signal) & SIG_STOPS;
+}
 /* With task_lock. */
 void signal_kill_process(struct process *process, int signal);
-/* With task_lock: the process has become a zombie. True if nobody is to collect it. */
-bool signal_parent(struct process *process);
+/*
+ * With task_lock: a child or tracee of `to` has ended (signal 0: it wants none), or stopped or gone on (code CLD_...).
+ * Wakes who waits, too. signal_tell_end is true if nobody is to collect it.
+ */
+bool signal_tell_end(struct process *to, int signal, int pid, int status);
+void signal_tell_stop(struct process *to, int code, int pid, int status);
 
 /* TASK_SIGNAL of the current task anew, after its mask has changed. With task_lock. */
 void signal_recalculate(void);

@@ -63,6 +63,7 @@ struct task *task_alloc(const char *name)
 	list_init(&task->queue);
 	list_init(&task->sibling);
 	signals_init_task(task);
+	list_init(&task->tracees);
 	list_init(&task->ipc.callers);
 	list_init(&task->ipc.link);
 	copy_string(task->name, name, sizeof(task->name));

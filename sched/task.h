@@ -8,16 +8,19 @@
 #include "fpu/context.h"
 #include "kernel/cpu.h"
 #include "kernel/initrd.h"
+#include "kernel/itimer.h"
 #include "kernel/list.h"
 #include "kernel/memory.h"
 #include "sched/signal.h"
+#include "sched/stop.h"
 #include "sched/wait.h"
 
-enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_DEAD };
+enum task_state { TASK_RUNNING, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
 struct mm;
 struct files;
 struct process;
+struct tracee;
 
 struct task {
 	union {
@@ -57,6 +60,11 @@ struct task {
 	};
 	u64 affinity;		   /* CPUs it may run on; with task_lock */
 	struct task_signals signals;
+	struct task_stop stop;	   /* with task_lock */
+	struct tracee *tracee;	   /* what its tracer has noted of it, or NULL; with task_lock */
+	struct list tracees;	   /* of which it is the tracer; with task_lock */
+	int exit_status;	   /* its own, as wait4 would report it */
+	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
 		bool ended;	   /* takes no more calls */
@@ -66,6 +74,10 @@ struct task {
 		struct list callers, link;
 	} ipc;
 	char name[16];
+};
+
+struct rlimit {
+	u64 soft, hard;
 };
 
 struct process {
@@ -84,7 +96,15 @@ struct process {
 	struct list children, sibling, threads, all;
 	struct wait_queue child_exit;	/* the parent waits here for its children */
 	struct wait_queue threads_gone; /* exec waits here for the other threads */
+	struct group_stop stop;		/* with task_lock */
+	struct tracee *tracee;		/* of the first thread, until its end has been told; with task_lock */
+	int maker;			/* tid of the thread that forked it */
 	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
+	struct {
+		struct rlimit stack, files;
+	} limits;			/* kernel/rlimit.c; with task_lock */
+	struct itimers itimers;
+	int death_signal;		/* what it gets when its parent ends, or 0 */
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
 };

@@ -1,5 +1,6 @@
 """A terminal for tests: runs a program on a pseudo-terminal, types, and waits for what it shows."""
 
+import fcntl
 import os
 import pty
 import select
@@ -13,15 +14,21 @@ WAIT_SECONDS = 40
 END_SECONDS = 10
 
 
+def take_terminal():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """Context: the program is gone at the end, whatever the test did."""
 
-    def __init__(self, words):
+    def __init__(self, words, controlling=False):
+        """controlling: ^C on it is a signal, too."""
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
         self.shown = b""
         self.process = subprocess.Popen(words, stdin=self.slave, stdout=self.slave,
-                                        stderr=self.slave, cwd=ROOT, start_new_session=True)
+                                        stderr=self.slave, cwd=ROOT, start_new_session=True,
+                                        preexec_fn=take_terminal if controlling else None)
 
     def __enter__(self):
         return self

@@ -9,7 +9,6 @@ functions trap take their place and 60 MB need not be downloaded.
 """
 
 import fcntl
-import glob
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ import shutil
 import subprocess
 import sys
 
+from apt import Apt, run
 from errors import HostError
 
 OLDEST = (3, 1)
@@ -81,85 +81,31 @@ def provide(folder):
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(os.path.join(folder, READY)):
-            unpack(folder, root)
+            try:
+                unpack(folder, root)
+            except HostError as error:
+                raise HostError(f"bochs: {error}; Bochs 3.1 or newer is needed") from error
     return private(root)
 
 
 def unpack(folder, root):
     """Downloads the packages and puts a Bochs that runs into root."""
     if platform.machine() != "x86_64" or not shutil.which("apt-get"):
-        raise HostError("Bochs 3.1 or newer is needed: install it (package list: bochs, "
-                        "bochs-term, bochsbios, vgabios); older ones corrupt register state")
+        raise HostError("install it (package list: bochs, bochs-term, bochsbios, vgabios), "
+                        "older ones corrupt register state")
     print("bochs: getting Bochs 3.1 into build/bochs (once, 6 MB)", file=sys.stderr, flush=True)
     shutil.rmtree(root, ignore_errors=True)
-    packages = download(folder)
-    for package in packages:
+    apt = Apt(folder, NEXT_RELEASE)
+    for package in apt.download(PACKAGES):
         run(["dpkg-deb", "-x", package, root], "unpack " + os.path.basename(package))
     stand_in(folder, root)
     bochs = private(root)
     version = ask_version(bochs.command, bochs.env)
     if (version or (0, 0)) < OLDEST:
-        raise HostError(f"the unpacked Bochs is of no use: version {version}, 3.1 is needed")
-    shutil.rmtree(os.path.join(folder, "apt"), ignore_errors=True)
+        raise HostError(f"the unpacked one is of no use: version {version}")
+    apt.remove()
     with open(os.path.join(folder, READY), "w", encoding="ascii") as file:
         file.write("%d.%d\n" % version)
-
-
-def run(command, what, cwd=None):
-    """Runs a command of the provisioning; its last line is the reason if it fails."""
-    try:
-        done = subprocess.run(command, cwd=cwd, text=True, stdin=subprocess.DEVNULL,
-                              capture_output=True, env={**os.environ, "LC_ALL": "C"})
-    except OSError as error:
-        raise HostError(f"bochs: cannot {what}: {error}") from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        raise HostError(f"bochs: cannot {what}: {(lines or [done.stderr.strip()])[-1]}")
-    return done.stdout
-
-
-def distribution():
-    """The entries of /etc/os-release."""
-    with open("/etc/os-release", encoding="utf-8") as file:
-        pairs = (line.strip().split("=", 1) for line in file if "=" in line)
-        return {key: value.strip('"') for key, value in pairs}
-
-
-def source_line():
-    """An apt source for the next release, at the mirror that this machine already uses."""
-    system = distribution().get("ID", "")
-    if system not in NEXT_RELEASE:
-        raise HostError("Bochs 3.1 or newer is needed: install it "
-                        f"(no idea where {system or 'this system'} has it)")
-    targets = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(COMPONENT)",
-                   "Created-By: Packages"], "ask apt for its mirror").splitlines()
-    mirrors = [line.split()[0] for line in targets
-               if line.endswith(" main") and "security" not in line]
-    if not mirrors:
-        raise HostError("bochs: apt knows no mirror: is /etc/apt/sources.list.d empty?")
-    keyring = f"/usr/share/keyrings/{system}-archive-keyring.gpg"
-    signed = f"[signed-by={keyring}] " if os.path.exists(keyring) else ""
-    parts = "main" if system == "debian" else "main universe"
-    return f"deb {signed}{mirrors[0]} {NEXT_RELEASE[system]} {parts}\n"
-
-
-def download(folder):
-    """Fetches the packages with a private apt state; returns their files."""
-    state = os.path.join(folder, "apt")
-    shutil.rmtree(state, ignore_errors=True)
-    for name in ("lists/partial", "cache/archives/partial", "packages"):
-        os.makedirs(os.path.join(state, name))
-    with open(os.path.join(state, "sources.list"), "w", encoding="ascii") as file:
-        file.write(source_line())
-    options = {"Dir::Etc::sourcelist": state + "/sources.list", "Dir::Etc::sourceparts": "-",
-               "Dir::State::Lists": state + "/lists", "Dir::State::status": "/dev/null",
-               "Dir::Cache": state + "/cache", "APT::Architecture": "amd64",
-               "Acquire::Retries": "3", "Acquire::Languages": "none",
-               "APT::Sandbox::User": "", "Acquire::http::Timeout": "30"}
-    apt = ["apt-get", "-q"] + [word for item in options.items() for word in ("-o", "=".join(item))]
-    run(apt + ["update", "--error-on=any"], "read the package lists")
-    run(apt + ["download"] + PACKAGES, "download packages", cwd=state + "/packages")
-    return sorted(glob.glob(state + "/packages/*.deb"))
 
 
 def symbols(path, which):

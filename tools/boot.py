@@ -4,6 +4,7 @@ A Boot describes the run; its run() returns a Result. The verdict is the last po
 kernel log, which no program can write to. Nothing here reads the command line or prints.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -54,12 +55,14 @@ def listed_files(name):
 @dataclasses.dataclass
 class Result:
     """How a run ended. status is what run-qemu.sh returns; reasons are lines for stderr; ended is
-    true if Tarry itself powered off."""
+    true if Tarry itself powered off. device is the emulator's own exit status, which on QEMU is
+    what the kernel wrote to the exit device."""
     status: int
     log: list
     reasons: list
     seconds: float
     ended: bool
+    device: int
 
 
 @dataclasses.dataclass
@@ -70,7 +73,7 @@ class Boot:
     smp: int = 1
     display: str = "none"
     icount: bool = False
-    gdb: bool = False
+    gdb: object = None             # the socket where QEMU waits for GDB, if it is to
     timeout: float = 0
     qemu_cpu: str = QEMU_CPU
     bochs_cpu: str = "tigerlake"
@@ -94,24 +97,29 @@ class Boot:
         iso.build(path, built("tarry.stripped.elf"), built("tarry.sym"), data, cmdline)
         return path
 
-    def run(self, source=None, out=None, err=None, log_fd=None, trace=None):
-        """Boots and waits. source is a file descriptor for stdin=pipe or tty; out, err and trace
-        are functions that take bytes; log_fd gets the kernel log."""
+    @contextlib.contextmanager
+    def session(self, source=None, out=None, err=None, log_fd=None, trace=None):
+        """A running machine, for the block. source is a file descriptor for stdin=pipe or tty; out,
+        err and trace are functions that take bytes; log_fd gets the kernel log."""
         try:
             folder = tempfile.mkdtemp(prefix="tarry-run-")
         except OSError as error:
             raise HostError(f"cannot make a temporary folder: {error.strerror}") from error
         try:
             path = self.make_iso(folder)
-            started = time.monotonic()
             machine = MACHINES[self.machine](self, path, folder)
             session = Session(self, machine, source, (out, err, LogReader(log_fd), trace))
             try:
-                return session.wait(started)
+                yield session
             finally:
                 session.close()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def run(self, *ends, **named_ends):
+        """Boots and waits; the ends are session()'s."""
+        with self.session(*ends, **named_ends) as session:
+            return session.wait()
 
 
 class Session:
@@ -119,6 +127,7 @@ class Session:
 
     def __init__(self, boot, machine, source, sinks):
         self.boot, self.machine, self.log = boot, machine, sinks[2]
+        self.started = time.monotonic()
         self.stopped = threading.Event()
         self.user_left = False
         ports = (machine.com1, machine.com3, machine.com2, machine.com4)
@@ -137,18 +146,18 @@ class Session:
         self.user_left = True
         self.stopped.set()
 
-    def wait(self, started):
+    def wait(self):
         """Waits for the machine, the time limit or a broken host side, and judges."""
         timed_out = not self.stopped.wait(self.boot.timeout or None)
         ended = self.machine.process.poll() is not None
         self.machine.stop()
         for pump in self.pumps:
             pump.join(DRAIN_SECONDS)
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - self.started
         status, reasons = self.judge(timed_out, ended)
         lines = self.log.all_lines()
         return Result(status, lines, reasons, seconds,
-                      any(VERDICT.fullmatch(line) for line in lines))
+                      any(VERDICT.fullmatch(line) for line in lines), self.machine.process.returncode)
 
     def close(self):
         """Ends the machine, and gives its ports back unless a thread hangs in one."""

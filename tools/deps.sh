@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|test|browser|waves.
+# Checks for the host tools that Tarry needs and installs what is missing: deps.sh run|gdb|test|browser|waves.
 #
 #   run    what building the ISO and booting it needs
+#   gdb    that, and GDB
 #   test   that, and what the tests need
 #   browser, waves: for one test each, which is skipped without it: a browser without a window; GTKWave's readers
 #
@@ -77,10 +78,11 @@ install() {
 
 case $1 in
 run) want_run ;;
+gdb) want_run; want gdb gdb ;;
 test) want_run; want_test ;;
 browser) want_browser ;;
 waves) want gtkwave vcd2fst ;;
-*) echo "usage: deps.sh run|test|browser|waves" >&2; exit 2 ;;
+*) echo "usage: deps.sh run|gdb|test|browser|waves" >&2; exit 2 ;;
 esac
 
 [ ${#missing[@]} = 0 ] && exit 0

@@ -9,7 +9,7 @@
 ISO_TOOLS := tools/iso.py tools/image.py tools/errors.py
 
 .PHONY: iso test-image run gdb test test-boot test-bochs test-abi test-cli FORCE
-iso: $(BUILD)/tarry.iso
+iso: $(BUILD)/tarry.iso $(GDB_SCRIPTS)
 test-image: iso user-tests $(BUILD)/test.list
 
 define write-list
@@ -37,8 +37,9 @@ $(BUILD)/tarry.iso: $(BUILD)/tarry.stripped.elf $(BUILD)/tarry.sym $(BUILD)/imag
 run:
 	./run-qemu.sh
 
+# GDB attached to a machine that is stopped at kmain; ARGS are run-qemu.sh's options.
 gdb:
-	./run-qemu.sh --gdb
+	@tools/deps.sh gdb && python3 tools/gdb/start.py $(ARGS)
 
 test:
 	./run-tests.sh

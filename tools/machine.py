@@ -18,7 +18,7 @@ from errors import HostError
 
 QEMU = "qemu-system-x86_64"
 QEMU_CPU = "max,-mpx"             # all that its software CPU can do; the bounds are of no use
-GDB_PORT_BASE, GDB_PORT_RANGE = 25000, 5000
+GDB_PORT_BASE, GDB_PORT_RANGE, GDB_PORT_END = 25000, 5000, 65000
 ACCEPT_SECONDS = 30
 # Emulated instructions a second: sets how fast Bochs' devices are against its processor.
 BOCHS_IPS = 20_000_000
@@ -49,9 +49,15 @@ debug: action=ignore
 """
 
 
-def gdb_port():
-    """A port of this user's own, so that two users of one machine don't meet."""
-    return GDB_PORT_BASE + os.getuid() % GDB_PORT_RANGE
+def gdb_listener():
+    """A socket where GDB can connect, on a free port of this user's own: two users of one machine don't meet."""
+    own = GDB_PORT_BASE + os.getuid() % GDB_PORT_RANGE
+    for port in range(own, GDB_PORT_END, GDB_PORT_RANGE):
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            continue               # another machine of this user's listens there
+    raise HostError(f"no port is free for GDB: tried {own} and every {GDB_PORT_RANGE}th from there")
 
 
 def die_with_parent():
@@ -106,7 +112,8 @@ class Qemu(Machine):
         self.messages = os.path.join(folder, "qemu.txt")
         command = self.command(config, iso, theirs.fileno())
         with open(self.messages, "wb") as messages:
-            self.launch(command, [theirs.detach()], stdin=subprocess.DEVNULL, stdout=messages,
+            fds = [theirs.detach(), *([config.gdb.detach()] if config.gdb else [])]
+            self.launch(command, fds, stdin=subprocess.DEVNULL, stdout=messages,
                         stderr=messages)
 
     def command(self, config, iso, com1):
@@ -123,7 +130,8 @@ class Qemu(Machine):
         if config.icount:
             command += ["-icount", "shift=0,sleep=off"]
         if config.gdb:
-            command += ["-S", "-gdb", f"tcp:127.0.0.1:{gdb_port()}"]
+            command += ["-S", "-gdb", "chardev:gdb",
+                        "-chardev", f"socket,id=gdb,server=on,wait=off,nodelay=on,fd={config.gdb.fileno()}"]
         return command
 
     def complaint(self):

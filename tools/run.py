@@ -14,7 +14,7 @@ from boot import Boot, built, make
 from compare import POLICIES, RowReader, other_rows, table
 from errors import TARRY_FAILED, USAGE, HostError, explain
 from iso import check_cmdline
-from machine import MACHINES, gdb_port
+from machine import MACHINES, gdb_listener
 from records import TraceFile, read_stats, write_stats
 from relay import HELP_QUIT, RawTerminal, write_all
 
@@ -194,7 +194,8 @@ def prepare(options):
     if options.copies:
         words.append(f"copies={options.copies}")
     return Boot(machine=options.machine, mem=options.mem, smp=options.smp, display=options.display,
-                icount=options.icount, gdb=options.gdb, timeout=options.timeout,
+                icount=options.icount,
+                gdb=gdb_listener() if options.gdb else None, timeout=options.timeout,
                 bochs_cpu=options.bochs_cpu, stdin=input_kind(options), cmdline=" ".join(words),
                 files=files, argv=argv)
 
@@ -204,8 +205,8 @@ def hints(boot):
     if boot.gdb:
         with open(built("tarry.elf"), "rb") as file:
             entry = elf.entry_point(file.read(elf.HEADER.size))
-        say(f"waiting for GDB; in another terminal: gdb build/tarry.elf -ex 'target remote "
-            f"127.0.0.1:{gdb_port()}' -ex 'hbreak *{entry:#x}' -ex continue")
+        say(f"waiting for GDB; in another terminal: gdb -iex 'add-auto-load-safe-path build' build/tarry.elf -ex 'target remote "
+            f"127.0.0.1:{boot.gdb.getsockname()[1]}' -ex 'hbreak *{entry:#x}' -ex continue")
     if boot.stdin == "tty":
         say(HELP_QUIT)
 

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Makes one HTML page of a trace, to step through in a browser: stepper.py TRACE [-o PAGE].
+"""Makes one HTML page of a trace, to step through in a browser: stepper.py TRACE [-o FILE].
 
 The page holds everything: the trace in columns, the state diagram and the texts of fpu/transitions.def, the lines of
 source that the trace names, and the program in tools/stepper/. It asks for nothing from any network. What happened is
 for the page to show; here nothing is interpreted.
 """
 
-import argparse
 import array
 import base64
 import json
@@ -15,11 +14,10 @@ import sys
 from textwrap import dedent
 
 from diagram import diagram
-from errors import USAGE, HostError, explain
-from traces import KINDS, MOVES, read_trace
-from transitions import STATES, read_table
+from errors import USAGE, HostError
+from traces import KINDS, MOVES, convert
+from transitions import STATES
 
-PROGRAM = "stepper.py"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PARTS = os.path.join(ROOT, "tools", "stepper")
 SCRIPTS = ("model.js", "filter.js", "lanes.js", "panels.js", "app.js")
@@ -62,7 +60,7 @@ def rows(trace, table, lists):
         step = r["kind"] == "transition"
         yield {"time": r["t"], "seq": r["seq"], "lost": r["lost"], "task": r.get("task", -1), "cpu": r["cpu"],
                "owner": owner_number(r["owner"], lists["contexts"]),
-               "slot": lists["contexts"](r["context"]) if "context" in r else -1,
+               "slot": lists["contexts"](r["context"]) if "last_cpu" in r else -1,
                "pkru": int(r.get("pkru", "0"), 16), "name": lists["names"](r.get("name", "")),
                "xstate": lists["masks"](r.get("xstate_bv", "0x0")), "saved": lists["masks"](r.get("saved", "0x0")),
                "loaded": lists["masks"](r.get("loaded", "0x0")), "site": lists["sites"](site_of(r)),
@@ -120,7 +118,7 @@ def template(name):
 
 
 def page(path, trace, table):
-    """The whole page as text."""
+    """The whole page, in pieces of text."""
     lists = {"contexts": Names(), "names": Names(), "masks": Names("0x0"), "sites": Names(None)}
     try:
         made = columns(trace, table, lists)
@@ -133,33 +131,8 @@ def page(path, trace, table):
                         ("columns", base64.b64encode(data).decode("ascii")),
                         ("script", "\n".join(template(name) for name in SCRIPTS))):
         text = text.replace("{{" + name + "}}", value, 1)
-    return text
-
-
-def main(arguments):
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Makes an HTML page of a trace that "
-                                     "./run-qemu.sh --trace wrote.")
-    parser.add_argument("trace", metavar="TRACE")
-    parser.add_argument("-o", metavar="PAGE", help="the page (TRACE.html)")
-    options = parser.parse_args(arguments)
-    output = options.o or options.trace + ".html"
-    try:
-        table = read_table()
-        trace = read_trace(options.trace, table.events)
-        text = page(options.trace, trace, table)
-        try:
-            with open(output, "w", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise HostError(explain(error, output)) from error
-    except HostError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.status
-    if trace.cut:
-        print(f"{PROGRAM}: {trace.cut}", file=sys.stderr)
-    print(f"{output}: {len(trace.records)} records; open it in a browser")
-    return 0
+    yield text
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(convert("stepper.py", ".html", page))

@@ -4,24 +4,29 @@ Anything that is not such a file is refused with the number of the line and the 
 leaves half a line at the end: that is told, and the rest is good. What the records mean is not known here.
 """
 
+import argparse
 import dataclasses
 import json
+import re
+import sys
 
 from errors import USAGE, HostError, explain
-from transitions import STATES
+from transitions import STATES, read_table
 
 FORMAT = 1
 MOVES = ("none", "save", "load")   # what a transition did with the values
+HEX = re.compile(r"0x[0-9a-f]{1,16}")
 TRUTH = {"lost": int, "cpu": int, "seq": int, "t": int}
-CONTEXT = {"task": int, "name": str, "context": int, "last_cpu": int, "need_load": int, "xstate_bv": str,
-           "xcomp_bv": str, "pkru": str}
-STEP = {"event": str, "from": str, "to": str, "saved": str, "loaded": str, "move": str, "avoided": bool, "file": str,
+CONTEXT = {"task": int, "name": str, "context": int, "last_cpu": int, "need_load": int, "xstate_bv": HEX,
+           "xcomp_bv": HEX, "pkru": HEX}
+STEP = {"event": str, "from": str, "to": str, "saved": HEX, "loaded": HEX, "move": str, "avoided": bool, "file": str,
         "line": int, "function": str}
 KINDS = {
     "snapshot-cpu": TRUTH,
     "owner": {**TRUTH, "task": int, "name": str},
     "snapshot-context": {**TRUTH, **CONTEXT},
     "transition": {**TRUTH, **CONTEXT, **STEP},
+    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "ending": str},
 }
 HEADER = {"policy": str, "mechanism": str, "cpus": int, "features": str, "components": list}
 
@@ -44,7 +49,13 @@ def parse(line):
 
 
 def fits(record, keys):
-    return all(type(record.get(key)) is kind for key, kind in keys.items())
+    """keys: {name: type, or pattern of a text}"""
+    return all(type(record.get(key)) is kind if isinstance(kind, type)
+               else isinstance(record.get(key), str) and kind.fullmatch(record[key]) for key, kind in keys.items())
+
+
+def is_owner(value):
+    return value in (None, "kernel", "init") or type(value) is int and value > 0
 
 
 def read_header(path, line):
@@ -64,7 +75,7 @@ def trouble(record, events, cpus):
     keys = KINDS.get(record.get("kind"))
     if not keys:
         return "is of no kind that a Tarry trace has"
-    if not fits(record, keys) or not {"owner"} <= record.keys():
+    if not fits(record, keys) or not is_owner(record.get("owner", 0)):
         return "lacks something that a Tarry trace has"
     if not 0 <= record["cpu"] < cpus:
         return f"names CPU {record['cpu']} of {cpus}"
@@ -102,3 +113,32 @@ def read_trace(path, events):
     if not trace.records:
         raise HostError(f"{path}: the trace has no records", USAGE)
     return trace
+
+
+def write(path, pieces):
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(pieces)
+    except OSError as error:
+        raise HostError(explain(error, path)) from error
+
+
+def convert(program, suffix, make):
+    """A whole program, PROGRAM TRACE [-o FILE]: gives the exit status. make(path, trace, table) yields pieces of text
+    for the file; its docstring says what that is."""
+    parser = argparse.ArgumentParser(prog=program, description=f"Of a trace that ./run-qemu.sh --trace wrote: {make.__doc__}")
+    parser.add_argument("trace", metavar="TRACE")
+    parser.add_argument("-o", metavar="FILE", help=f"the file to write (TRACE{suffix})")
+    options = parser.parse_args()
+    output = options.o or options.trace + suffix
+    try:
+        table = read_table()
+        trace = read_trace(options.trace, table.events)
+        write(output, make(options.trace, trace, table))
+    except HostError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.status
+    if trace.cut:
+        print(f"{program}: {trace.cut}", file=sys.stderr)
+    print(f"{output}: {len(trace.records)} records")
+    return 0

@@ -10,6 +10,7 @@
  */
 #include <bench.h>
 #include <lib.h>
+#include <sigcontext.h>
 
 #define ROUNDS 512
 #define WARM_UP 64
@@ -114,6 +115,29 @@ static void simple_calls(void)
 	TIME("null", , bare_call(UNKNOWN_CALL), );
 	TIME("getpid", , bare_call(SYS_getpid), );
 	TIME("yield", , bare_call(SYS_sched_yield), );
+}
+
+static volatile uint64_t handler_began, handler_ended;
+
+static void handler(int signal)
+{
+	(void)signal;
+	handler_began = now();
+	handler_ended = now();
+}
+
+static void do_nothing(int signal) { (void)signal; }
+
+/* kill to a handler and back; the way there, up to its first instruction; the way back. */
+static void signals(void)
+{
+	int pid = (int)getpid();
+
+	set_handler(SIGUSR1, do_nothing, 0, 0);
+	TIME("signal", , kill(pid, SIGUSR1), );
+	set_handler(SIGUSR1, handler, 0, 0);
+	TIME("signal-deliver", , kill(pid, SIGUSR1), shared->sample[round] = (uint32_t)(handler_began - start));
+	TIME("signal-return", , kill(pid, SIGUSR1), shared->sample[round] = (uint32_t)(end - handler_ended));
 }
 
 static _Noreturn void yield_for_ever(void)
@@ -300,6 +324,7 @@ int main(void)
 	memset((void *)shared, 0, sizeof(*shared));
 	measure_empty_pair();
 	simple_calls();
+	signals();
 	yield_switch();
 	ipc_round_trip();
 	pipe_round_trip();

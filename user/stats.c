@@ -26,6 +26,10 @@ int main(void)
 	       s.fpu_bytes_loaded, s.fpu_loads_avoided);
 	printf("kernel FPU sections %10lu, %lu of them at no cost\n",
 	       s.fpu_sections + s.fpu_sections_again, s.fpu_sections_again);
+	printf("component updates   %10lu in registers, %lu in memory, %lu initial;\n", s.fpu_updates_registers,
+	       s.fpu_updates_memory, s.fpu_updates_initial);
+	printf("                    %10lu flagged, %lu loaded, %lu direct, %lu queued\n", s.fpu_updates_flagged,
+	       s.fpu_updates_loaded, s.fpu_updates_direct, s.fpu_updates_queued);
 	printf("boot, by the TSC    %10lu\n", s.boot_insns);
 	printf("up                  %6lu.%03lu s\n", s.uptime_ns / 1000000000,
 	       s.uptime_ns / 1000000 % 1000);

@@ -1,23 +1,30 @@
 """Outside programs, compiled here against musl and glibc and run unmodified. The expected result is
-never written down: it is what the same file gives on the Linux host. Only on QEMU, because Debian's
+never written down: it is what the same file gives on the Linux host. Linux's own tests are in judges.py. Only on QEMU, because Debian's
 Bochs cannot run a program that has a 64-bit signed division.
 """
 
+import collections
 import dataclasses
 import difflib
 import os
 import platform
 import re
+import sys
 import tempfile
 
 from boot import Boot, capture
 from framework import (ROOT, WORK, Skip, command, compile_program, expect, expect_equal)
 
 SOURCES = os.path.join(ROOT, "tests", "abi")
+sys.path.insert(0, SOURCES)
+import judges
+
 SECONDS = 60
 ENDINGS = ["return", "abort", "null", "illegal"]
 BOTH = ["musl", "glibc"]
-EXECUTES_ITSELF = {"processes"}        # these need argv[0] to be a path of the host, too
+EXECUTES_ITSELF = {"processes", "ptrace"}  # these need argv[0] to be a path of the host, too
+COPIES = 4
+VECTORS = {"avx2", "fma"}              # that compute.c and the C libraries choose where they are; QEMU has them
 GUEST_FOLDER = "/data"
 TEXT = b"".join(b"line %d%s\n" % (i, b" and more" * (i % 5)) for i in range(40)) + b"word 42\nno newline"
 FILES = {"text": b"first 17 x\n" + TEXT, "empty": b"", "sub/inner": b"inner file\n",
@@ -106,6 +113,27 @@ def difference(have, want):
     yield "\n".join(list(difflib.unified_diff(*lines, "Linux", "Tarry", "", "", 1, ""))[:14])
 
 
+def has_vectors():
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        return VECTORS <= set(file.read().split())
+
+
+def copies(kind):
+    """compute.c, several at once on as many processors: each line of the host's as often. Catches a
+    register that is lost or mixed up where nothing but the result could show it."""
+    if not has_vectors():
+        raise Skip("this host has no AVX2 and FMA for comparison")
+    path = build("compute", kind)
+    _, wanted, _ = on_linux(Case("compute", kind), path)
+    done = command(["./run-qemu.sh", "--smp", str(COPIES), "--copies", str(COPIES),
+                    "--timeout", str(COPIES * SECONDS), "--exec", path], COPIES * SECONDS + SECONDS)
+    expect_equal(done.returncode, 0, f"status of {COPIES} copies")
+    found = collections.Counter(done.stdout.splitlines())
+    for line in sorted(set(wanted.splitlines()) | set(found)):
+        expect(found[line] == COPIES * wanted.splitlines().count(line),
+               f"{line.decode('utf-8', 'replace')}: {found[line]} times")
+
+
 def cases():
     """(name, Case); every case is one boot."""
     for kind in BUILDS:
@@ -116,10 +144,14 @@ def cases():
         yield f"ends: all, {kind}", Case("ends", kind, ("all",))
         yield f"files, {kind}", Case("files", kind, folder=FILES)
         yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
-        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals"):
+        for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals", "stops",
+                       "ptrace"):
             yield f"{source}, {kind}", Case(source, kind)
 
 
 def tests():
+    for kind in BOTH:
+        yield f"compute, {COPIES} copies, {kind}", lambda kind=kind: copies(kind)
     for name, case in cases():
         yield name, lambda case=case: same(case)
+    yield from judges.tests()

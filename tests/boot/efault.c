@@ -64,6 +64,7 @@ static const struct probe probes[] = {
 	{ "getrandom", SYS_getrandom, { POINTER, 64, 0 }, 64, OUT, 0, 0, 0 },
 	{ "stats", TARRY_SYS_STATS, { POINTER, sizeof(struct tarry_stats) },
 	  sizeof(struct tarry_stats), OUT, 0, 1, 0 },
+	{ "update", TARRY_SYS_UPDATE, { POINTER }, sizeof(struct tarry_update), IN, 0, 0, 0 },
 };
 
 enum { UNMAPPED, PROTECTED, READ_ONLY, END, TOP, FIRST_FIXED };

@@ -13,12 +13,14 @@ from compare import POLICIES
 from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
-CMDLINE = "stderr=com3 log=com2 debug"
-FPU_PROGRAMS = ("amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pkeys", "sigframe",
-                "sigkeys", "signals")
+CMDLINE = "stderr=com3 log=com2"
+FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pkeys",
+                "sigframe", "sigkeys", "signals", "update")
 SMP_PROGRAMS = ("hotplug", "smp", *FPU_PROGRAMS)
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
+# What does not need the debug call, and whether it is refused without the word.
+PLAIN_PROGRAMS = ("alike", "intonly", "pkeys")
 # Bochs' processors and the mechanisms that the plain run on tigerlake leaves out.
 BOCHS_VARIANTS = (("tigerlake", "native", "ts"), ("tigerlake", "soft", "init"),
                   ("arrow_lake", "native", "ts"), ("arrow_lake", "soft", "init"))
@@ -29,12 +31,12 @@ ALL_LOG_WORDS = ("clone: flags 1000 are not supported", "clone: no more than 201
 
 
 def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="", programs=(),
-               smp=1):
+               smp=1, debug=True):
     """Boots, and turns the report into outcomes. No programs: all."""
     boot = Boot(machine=machine, bochs_cpu=cpu, smp=smp, timeout=SECONDS[machine],
                 files=listed_files("test"),
                 argv=[b"/bin/testall", *(name.encode() for name in programs)],
-                cmdline=f"{CMDLINE} fpu={policy} intonly={mode} {words}")
+                cmdline=f"{CMDLINE} {'debug ' * debug}fpu={policy} intonly={mode} {words}")
     result, out, err = capture(boot)
     outcomes, trouble = ktap.parse(out.decode("utf-8", "replace"))
     failed = any(outcome.state == FAILED for outcome in outcomes)
@@ -64,8 +66,10 @@ def tests():
     for policy in POLICIES:
         for mode in INTEGER_ONLY_MODES:
             if (policy, mode) != ("deferred", "init"):
-                yield f"qemu {policy} {mode}", fpu_tests("qemu", policy=policy, mode=mode)
+                words = "update=load" if mode == "ts" else ""
+                yield f"qemu {policy} {mode}", fpu_tests("qemu", policy=policy, mode=mode, words=words)
     yield "qemu nopku", fpu_tests("qemu", words="nopku")
+    yield "qemu without debug", lambda: boot_tests("qemu", programs=PLAIN_PROGRAMS, debug=False)
     for cpu, mechanism, mode in BOCHS_VARIANTS:
         yield f"bochs {cpu} {mechanism} {mode}", fpu_tests("bochs", cpu, mode=mode,
                                                           words=f"xstate={mechanism}")

@@ -290,10 +290,13 @@ static void close_result(struct attempt *t)
 static void test_files(void)
 {
 	static struct tarry_crypt crypt_call = { .packets = 2, .flags = TARRY_CRYPT_WORKER };
+	static uint8_t avx[256];
+	static struct tarry_update update_call = { .component = 2, .size = sizeof(avx), .value = (uint64_t)avx };
 	long lowest = dup(1);
 
 	NEED_DEBUG();
 	close((int)lowest);
+	walk("update", (struct attempt){ .nr = TARRY_SYS_UPDATE, .a = { (long)&update_call } }, NULL, 1);
 	walk("pipe", (struct attempt){ .nr = SYS_pipe, .a = { (long)fds } }, close_both, 4);
 	walk("open", (struct attempt){ .nr = SYS_open, .a = { (long)"/", O_RDONLY } },
 	     close_result, 1);

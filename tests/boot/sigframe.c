@@ -172,6 +172,61 @@ static void no_frame(void)
 	EXPECT_EQ(status_of(bare_sigreturn) & 0x7f, SIGSEGV);
 }
 
+/* Into 32-bit code, which needs its segments and may not get into the kernel by SYSCALL, and out by a fault. */
+static struct context at_fault;
+static uint64_t code32;
+static uint8_t stack32[256];
+
+static void enter_code32(int signal, struct info *info, struct context *uc)
+{
+	note(signal, info, uc);
+	uc->cs = 0x23;
+	uc->rip = code32;
+	uc->rsp = (uint64_t)stack32 + sizeof(stack32);
+}
+
+static void leave_code32(int signal, struct info *info, struct context *uc)
+{
+	at_fault = *uc;
+	note(signal, info, uc);
+	uc->cs = 0x33;
+	uc->rip = last_context.r12;
+	uc->rsp = last_context.r13;
+}
+
+/* Faults at code and goes on behind. R12 and R13 are no registers of 32-bit code. */
+static void run32(const char *code)
+{
+	code32 = (uint64_t)code;
+	set_handler(SIGUSR1, enter_code32, 0, 0);
+	set_handler(SIGILL, leave_code32, 0, 0);
+	reset();
+	__asm__ volatile("lea 1f(%%rip), %%r12\n\tmov %%rsp, %%r13\n\tsyscall\n\t1:"
+			 : : "a"((long)SYS_kill), "D"(getpid()), "S"((long)SIGUSR1)
+			 : "rcx", "r11", "r12", "r13", "rbx", "memory");
+	EXPECT_EQ(calls, 2);
+	EXPECT_EQ(last_signal, SIGILL);
+	EXPECT_EQ(at_fault.cs, 0x23);
+	EXPECT_EQ(at_fault.ss, 0x2b);
+}
+
+__asm__(".text\npush_and_trap: .byte 0x53, 0x0f, 0x0b\nsyscall32: .byte 0x0f, 0x05, 0x0f, 0x0b\n");	/* push ebx; ud2 and syscall; ud2 */
+extern const char push_and_trap[], syscall32[];
+
+static void code_of_32_bits(void)
+{
+	run32(push_and_trap);
+	EXPECT_EQ(at_fault.rip, push_and_trap + 1);
+	EXPECT_EQ(at_fault.rsp, (uint64_t)stack32 + sizeof(stack32) - 4);
+	if (on_tarry()) { /* Linux has 32-bit system calls */
+		run32(syscall32);
+		if (at_fault.rip != (uint64_t)syscall32) { /* Intel's CPUs refuse it */
+			EXPECT_EQ(at_fault.rip, syscall32 + 2);
+			EXPECT_EQ((int32_t)at_fault.rax, -ENOSYS);
+		}
+	}
+}
+
 /* Flags that are not the program's stay as they are; those that are come back. */
 static void change_flags(int signal, struct info *info, struct context *uc)
 {
@@ -261,6 +316,7 @@ static const struct ktap_test tests[] = {
 	{ "the frame is Linux's, and what is written to it counts", frame_is_linux },
 	{ "bad frames end in SIGSEGV", bad_frames },
 	{ "rt_sigreturn without a frame", no_frame },
+	{ "rt_sigreturn to 32-bit code", code_of_32_bits },
 	{ "rt_sigreturn changes the program's flags only", flags_are_filtered },
 	{ "the alternate stack", alternate_stack },
 	{ "an overflow of the alternate stack is refused", overflow_refused },

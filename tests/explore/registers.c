@@ -136,6 +136,12 @@ u64 read_fpu_msr(u32 msr)
 	return msr == MSR_IA32_U_CET ? registers()->values.of[UNGATED] : 0;
 }
 
+/* PASID alone has an instruction of its own, and is not here. */
+void write_fpu_msr(u32 msr, u64 value)
+{
+	fail("an MSR is written");
+}
+
 /* The model is not at work: fpu_config.native. */
 int soft_xsaves(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
 {
@@ -161,11 +167,6 @@ void tilerelease(void)
 u64 xgetbv(u32 index)
 {
 	fail("XGETBV is executed");
-}
-
-void write_fpu_msr(u32 msr, u64 value)
-{
-	fail("an MSR is written");
 }
 
 void registers_start(bool ungated)

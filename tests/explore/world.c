@@ -80,6 +80,11 @@ void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context
 	last_step = *step;
 }
 
+void fpu_trace_update(struct fpu_cpu *cpu, const struct fpu_context *context, u32 feature, enum fpu_found found,
+		      enum fpu_ending ending)
+{
+}
+
 void fpu_trace_owner(struct fpu_cpu *cpu)
 {
 	if (cpu->owner == fpu_kernel_owner && cpu->locked)

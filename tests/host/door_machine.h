@@ -93,6 +93,11 @@ void fpu_trace_owner(struct fpu_cpu *cpu)
 {
 }
 
+void fpu_trace_update(struct fpu_cpu *cpu, const struct fpu_context *context, u32 feature, enum fpu_found found,
+		      enum fpu_ending ending)
+{
+}
+
 bool boot_option(const char *key, char *buf, size_t size)
 {
 	snprintf(buf, size, "%s", update_option);

@@ -61,31 +61,68 @@ static void update_every_state(void **state)
 	}
 }
 
-/* Fails if update=load loads more than the one component, or flag any. */
+/* --- Counters --- */
+
+static void choose(const char *option)
+{
+	update_option = option;
+	fpu_update_init();
+}
+
+/* The running task's component becomes 8, and has been found and made so. */
+static void update_and_count(u32 feature, enum fpu_found found, enum fpu_ending ending, enum fpu_state left_in)
+{
+	struct fpu_counters before = cpus[0].counters;
+	struct fpu_update update;
+	u64 *value = fpu_update_begin(&update, &task, feature);
+
+	assert_non_null(value);
+	value[0] = 8;
+	fpu_update_finish(&update);
+	assert_int_equal(cpus[0].counters.updates_found[found], before.updates_found[found] + 1);
+	assert_int_equal(cpus[0].counters.updates_ended[ending], before.updates_ended[ending] + 1);
+	assert_int_equal(fpregs_state(&cpus[0], &task), left_in);
+}
+
+/* Fails if update=load loads more than the one component, or flag any, or what has an instruction goes by memory. */
 static void update_counts(void **state)
+{
+	for (u32 init = 0; init < 2; init++) {
+		const enum fpu_found found = init ? FPU_FOUND_INIT : FPU_FOUND_REGISTERS;
+
+		start(0x2e7);
+		regfile.knobs.init = INIT_BY_CONTENT;
+		fill_registers(init ? 0 : 0x2e7);
+		if (init)
+			set_initial(&regfile.cpu[0], XF_PASID);
+		else
+			wrpkru(4), regfile_write(XF_OPMASK, &(u64[8]){ 1 }), regfile_write(XF_AVX, &(u64[32]){ 1 });
+		choose("load");
+		update_and_count(XF_PKRU, found, FPU_ENDED_DIRECT, FPU_ACTIVE);
+		update_and_count(XF_PASID, found, FPU_ENDED_DIRECT, FPU_ACTIVE);
+		assert_int_equal(pasid(), 8); /* at once */
+		assert_int_equal(cpus[0].counters.saves, 0);
+		update_and_count(XF_AVX, found, FPU_ENDED_LOAD, FPU_ACTIVE);
+		assert_int_equal(cpus[0].counters.bytes_loaded, 2 * XSAVE_HEADER_SIZE + 256);
+		choose("flag");
+		update_and_count(XF_OPMASK, found, FPU_ENDED_FLAG, FPU_INACTIVE);
+		update_and_count(XF_PASID, FPU_FOUND_MEMORY, FPU_ENDED_FLAG, FPU_INACTIVE);
+		assert_int_equal(cpus[0].counters.loads, 2);
+	}
+}
+
+/* Fails if a component is offered that the task has not. */
+static void update_refused(void **state)
 {
 	struct fpu_update update;
 
-	update_option = "load";
-	fpu_update_init();
 	start(0x2e7);
-	fill_registers(0x2e7);
-	*(u64 *)fpu_update_begin(&update, &task, XF_PASID) = 9;
-	fpu_update_finish(&update);
-	assert_int_equal(fpregs_state(&cpus[0], &task), FPU_ACTIVE);
-	assert_int_equal(pasid(), 9);
-	assert_int_equal(cpus[0].counters.updates_loaded, 1);
-	update_option = "flag";
-	fpu_update_init();
-	*(u64 *)fpu_update_begin(&update, &task, XF_PASID) = 7;
-	fpu_update_finish(&update);
-	assert_int_equal(fpregs_state(&cpus[0], &task), FPU_INACTIVE);
-	assert_int_equal(pasid(), 9);
-	assert_int_equal(cpus[0].counters.updates_flagged, 1);
 	assert_null(fpu_update_begin(&update, &task, XF_SSE));
 	assert_null(fpu_update_begin(&update, &task, XF_UINTR));
 	task.user.fpstate = NULL;
 	assert_null(fpu_update_begin(&update, &task, XF_AVX));
+	assert_non_null(fpu_update_begin(&update, &task, XF_PKRU));
+	fpu_update_finish(&update);
 	assert_int_equal(locks, 0);
 }
 
@@ -94,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(update_every_state),
 		cmocka_unit_test(update_counts),
+		cmocka_unit_test(update_refused),
 	};
 
 	return cmocka_run_group_tests_name("update", tests, NULL, NULL);

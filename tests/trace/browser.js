@@ -1,8 +1,9 @@
 /*
- * Drives a real browser for pages.py: node browser.js FOLDER PAGE, with actions as JSON on standard input; FOLDER has
- * playwright-core. Prints what each "read" saw on the page, and what went wrong inside it. It judges nothing.
+ * Drives a real browser for pages.py: node browser.js FOLDER URL, with actions as JSON on standard input; FOLDER has
+ * playwright-core. Prints what each "read" saw on the page, or an "export" gave, and what went wrong inside the page.
+ * It judges nothing.
  */
-const [folder, page] = process.argv.slice(2);
+const [folder, url] = process.argv.slice(2);
 const { chromium } = require(`${folder}/node_modules/playwright-core`);
 const { readFileSync, existsSync } = require("fs");
 const BROWSERS = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
@@ -26,7 +27,16 @@ function read() {
 	};
 }
 
+/* What a person gets from speedscope with Ctrl-S, once it has read a file. */
+async function exported(view) {
+	await view.waitForFunction(() => document.body.innerText.includes("Export"), null, { timeout: 60000 });
+	const [download] = await Promise.all([view.waitForEvent("download"), view.keyboard.press("Control+s")]);
+	return JSON.parse(readFileSync(await download.path()));
+}
+
 const ACTIONS = {
+	read: view => view.evaluate(read),
+	export: exported,
 	key: (view, key) => view.keyboard.press(key),
 	click: (view, selector, x, y) => view.click(selector, x === undefined ? {} : { position: { x, y } }),
 	choose: (view, selector, value) => view.selectOption(selector, value),
@@ -42,12 +52,11 @@ async function main() {
 	const view = await browser.newPage({ viewport: LAPTOP });
 	view.on("pageerror", error => errors.push(error.stack));
 	view.on("request", request => requests.push(request.url()));
-	await view.goto(`file://${page}`);
+	await view.goto(url);
 	for (const [name, ...words] of actions) {
-		if (name === "read")
-			seen.push(await view.evaluate(read));
-		else
-			await ACTIONS[name](view, ...words);
+		const result = await ACTIONS[name](view, ...words);
+		if (name === "read" || name === "export")
+			seen.push(result);
 	}
 	await browser.close();
 	console.log(JSON.stringify({ seen, errors, requests }));

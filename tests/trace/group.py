@@ -13,9 +13,11 @@ import sys
 import tempfile
 import threading
 
+from boot import make
 from framework import BUILD, ROOT, WORK, command, expect, expect_equal
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "trace"))
+import converters
 import pages
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
@@ -38,6 +40,7 @@ exit
 SHOWN = b"mandelbrot -q | cat\ntrue\nsleep 0.05\nintcrash none\ncrypt\nexit\n"
 SHARED = threading.Lock()
 SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
+UPDATING_PROGRAM = os.path.join(BUILD, "user", "test", "update")
 SWITCHING_PROGRAM = os.path.join(BUILD, "user", "bin", "tour")
 
 
@@ -166,6 +169,23 @@ def many_switches(policy):
     check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
 
 
+def updates(option):
+    """Each update of one component, by what became of it and where the value before was."""
+    make("build/user/test/update")
+    records, stats = traced(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+    lost = check(records, stats, "deferred")
+    shown = [record for record in records if record["kind"] == "update"]
+    for field, words in (("ending", {"flag": "flagged", "load": "loaded", "direct": "direct",
+                                     "queued": "queued"}),
+                         ("found", {"registers": "registers", "memory": "memory", "init": "initial"})):
+        for word, name in words.items():
+            found = sum(record[field] == word for record in shown)
+            counted = sum(cpu[f"updates_{name}"] for cpu in stats["cpus"])
+            expect(found <= counted <= found + lost, f"{name}: {counted} counted, {found} in the trace")
+            expect(counted or word in ("flag", "load"), f"no update was {name}")
+    expect(any(record["ending"] == option for record in shown), f"update={option} was not obeyed")
+
+
 @functools.lru_cache(maxsize=None)
 def shared_trace():
     """The file of one run on two processors, for all tests of what shows a trace."""
@@ -183,6 +203,9 @@ def tests():
         yield f"{policy}, many switches", lambda policy=policy: many_switches(policy)
     for count in ("2", "4"):
         yield f"{count} processors", lambda count=count: small_run("deferred", "--smp", count)
+    yield "updates", lambda: updates("flag")
+    yield "updates, loaded at once", lambda: updates("load")
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
     yield from pages.tests(one_trace)
+    yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

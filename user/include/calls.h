@@ -134,6 +134,10 @@ static inline long crypt(struct tarry_crypt *call)
 {
 	return syscall1(TARRY_SYS_CRYPT, call);
 }
+static inline long update(struct tarry_update *call)
+{
+	return syscall1(TARRY_SYS_UPDATE, call);
+}
 static inline long getrandom(void *buf, size_t n, unsigned int flags)
 {
 	return syscall3(SYS_getrandom, buf, n, flags);

@@ -18,7 +18,8 @@
 #define TARRY_SYS_STATS			0x1002
 #define TARRY_SYS_DEBUG			0x1003
 #define TARRY_SYS_CRYPT			0x1004
-#define TARRY_SYS_END			0x1005	/* one past the last */
+#define TARRY_SYS_UPDATE		0x1005
+#define TARRY_SYS_END			0x1006	/* one past the last */
 
 /* An IPC message travels in rsi, rdx, r10, r8, r9, in this order, both ways. */
 #define TARRY_IPC_WORDS			5
@@ -53,6 +54,10 @@ struct tarry_stats {
 	uint64_t keep_registers;	/* integer-only programs: 0 intonly=init, 1 intonly=ts */
 	uint64_t cpus;			/* now, CPUs that are online; the other counters are sums over all */
 	uint64_t heap_objects;		/* now, what the kernel has allocated and not freed, of any size */
+	/* Updates of one component: where the value before was (initial: in neither of the two)... */
+	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
+	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
+	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
 };
 
 #define TARRY_POLICY_DEFERRED		0
@@ -77,6 +82,25 @@ struct tarry_crypt {
 	uint32_t packets, flags;
 	uint8_t key[32], nonce[12];
 	uint8_t tags[16];		/* result: all tags XORed together */
+};
+
+/*
+ * update(struct tarry_update *): gives one component of a task's extended state a value, all of it at once. 0 if the
+ * task has it; TARRY_UPDATE_QUEUED if it runs, or may at any time: it takes the value on its way to user mode, and of
+ * several queued for one component the last. ESRCH: no such task. EINVAL: no such component here, or x87 or SSE;
+ * another size than its own (CPUID.(0Dh,component):EAX; PASID 8, CET_U 16); a value with reserved bits; of an
+ * integer-only task any but PKRU.
+ * EPERM: PASID and CET_U are the kernel's to set, and a program may play the kernel only with `debug` on the command
+ * line. EBUSY: nobody can look at a task that runs. EFAULT, ENOMEM.
+ */
+#define TARRY_UPDATE_QUEUED		1
+
+struct tarry_update {
+	int32_t tid;			/* 0: the caller */
+	uint32_t component, size;	/* its number in XCR0 or IA32_XSS, its bytes */
+	uint32_t zero;
+	uint64_t value;			/* where the new value is; 0: nothing is changed */
+	uint64_t old;			/* where the one before goes, unless queued; or 0 */
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */

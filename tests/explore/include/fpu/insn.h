@@ -11,6 +11,7 @@
 #define MSR_IA32_XFD_ERR 0x1c5
 #define MSR_IA32_U_CET 0x6a0
 #define MSR_IA32_PL3_SSP 0x6a7
+#define MSR_IA32_PASID 0xd93
 
 void xsaves64(void *area, u64 rfbm);
 int xrstors64(const void *area, u64 rfbm);
