@@ -171,7 +171,7 @@ static void write_register(u32 feature)
 	regfile_write(feature, value);
 }
 
-static void fill_registers(u64 used)
+static inline void fill_registers(u64 used)
 {
 	for (u32 i = 0; i < XF_COUNT; i++) {
 		set_initial(&regfile.cpu[regfile.current], i);
@@ -182,13 +182,13 @@ static void fill_registers(u64 used)
 	regfile.cpu[regfile.current].value[XF_PASID][3] = 0x80;
 }
 
-static u64 pasid(void)
+static inline u64 pasid(void)
 {
 	return read_fpu_msr(MSR_IA32_PASID);
 }
 
 /* Leaves the CPU: CACHED, with its values in memory. Comes back to one. */
-static void switch_out(void)
+static inline void switch_out(void)
 {
 	if (fpu_config.pku)
 		task.user.pkru = rdpkru();
@@ -196,7 +196,7 @@ static void switch_out(void)
 	running = &other;
 }
 
-static void run_on(u32 cpu)
+static inline void run_on(u32 cpu)
 {
 	regfile.current = cpu;
 	if (fpu_config.pku && running != &task)
@@ -207,7 +207,7 @@ static void run_on(u32 cpu)
 	assert_int_equal(regfile.faults, 0);
 }
 
-static void xsave_wanted(void)
+static inline void xsave_wanted(void)
 {
 	memset(&wanted, 0, sizeof(wanted));
 	xsave64(&wanted, fpu_config.xcr0);
