@@ -61,6 +61,31 @@ void fpu_frame_free(void *image)
 	fpu_area_free(image);
 }
 
+/* Those of components that the image has beyond the header; what lies between them is the program's own. */
+static long copy_components(u64 address, struct xsave_area *image, u64 components, bool to_user)
+{
+	for (components &= ~XFM_LEGACY; components; components &= components - 1) {
+		const struct xstate_component *c = &fpu_config.layout.component[__builtin_ctzl(components)];
+		u8 *bytes = (u8 *)image + c->offset;
+
+		if (to_user ? copy_to_user(address + c->offset, bytes, c->size)
+			    : copy_from_user(bytes, address + c->offset, c->size))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+long fpu_frame_write(u64 address, void *image)
+{
+	const struct descriptor *descriptor = descriptor_of(image);
+	u32 size = descriptor->xstate_size;
+
+	if (copy_to_user(address, image, XSAVE_EXTENDED) ||
+	    copy_to_user(address + size, (u8 *)image + size, sizeof(u32)))
+		return -EFAULT;
+	return copy_components(address, image, descriptor->xfeatures, true);
+}
+
 /* True if the frame says, at both ends, that it is extended: size and components are what it says then. */
 static bool extended(u64 address, const struct descriptor *descriptor)
 {
@@ -95,8 +120,7 @@ static long read_image(u64 address, struct xsave_area *image)
 		return -EFAULT;
 	descriptor = *descriptor_of(image);
 	if (extended(address, &descriptor)) {
-		if (copy_from_user((u8 *)image + XSAVE_LEGACY_SIZE, address + XSAVE_LEGACY_SIZE,
-				   descriptor.xstate_size - XSAVE_LEGACY_SIZE))
+		if (copy_from_user(&image->xstate_bv, address + XSAVE_LEGACY_SIZE, XSAVE_EXTENDED - XSAVE_LEGACY_SIZE))
 			return -EFAULT;
 		features = descriptor.xfeatures & features_within(descriptor.xstate_size);
 	} else {
@@ -104,7 +128,7 @@ static long read_image(u64 address, struct xsave_area *image)
 	}
 	error = fpu_standard_check(image, fpu_config.xcr0);
 	image->xstate_bv &= features;
-	return error;
+	return error ? error : copy_components(address, image, image->xstate_bv, false);
 }
 
 long fpu_frame_read(u64 address, void **image)
@@ -141,25 +165,31 @@ void fpu_frame_return(struct fpu_task *task, const void *image, u32 pkru)
 	task->user.in_frame = false;
 }
 
-/* The running task's rights are in the register alone; a switch takes them along. */
-static void set_keys(struct fpu_task *task, u32 keys, bool in_frame)
-{
-	task->user.in_frame = in_frame;
-	if (fpu_config.pku)
-		wrpkru(keys);
-}
-
+/* The running task's rights are in the register alone; a switch takes them along, and would publish these. */
 u32 fpu_frame_open_keys(struct fpu_task *task)
 {
 	u32 keys = fpu_frame_keys();
 
-	set_keys(task, 0, true);
+	task->user.in_frame = true;
+	if (fpu_config.pku)
+		wrpkru(0);
 	return keys;
 }
 
 void fpu_frame_close_keys(struct fpu_task *task, u32 keys)
 {
-	set_keys(task, keys, false);
+	task->user.pkru = keys;
+	if (fpu_config.pku)
+		wrpkru(keys);
+	__atomic_store_n(&task->user.in_frame, false, __ATOMIC_RELEASE);
+}
+
+bool fpu_published_keys(const struct fpu_task *task, u32 *keys)
+{
+	if (task != fpu_current() && __atomic_load_n(&task->user.in_frame, __ATOMIC_ACQUIRE))
+		return false;
+	*keys = !fpu_config.pku ? 0 : task == fpu_current() ? rdpkru() : task->user.pkru;
+	return true;
 }
 
 u32 fpu_frame_keys(void)

@@ -1,8 +1,7 @@
 /*
  * The part of a signal frame that holds x87, SSE and everything later: a standard-format XSAVE image with Linux's
  * descriptor in the legacy region's unused bytes, and a magic word behind it. All that is known of that layout is in
- * frame.c. Called by the running task for itself, preemptible; what is read or written by user address is the
- * caller's to copy, but for fpu_frame_read.
+ * frame.c. Called by the running task for itself, preemptible.
  */
 #ifndef FPU_FRAME_H
 #define FPU_FRAME_H
@@ -17,6 +16,8 @@ u32 fpu_frame_size_of(const struct fpu_task *task);
 /* The frame's bytes with the task's current values; NULL when memory is out. The registers stay the task's. */
 void *fpu_frame_make(struct fpu_task *task);
 void fpu_frame_free(void *image);
+/* Puts it where the frame is to be, component by component: 0, -EFAULT. */
+long fpu_frame_write(u64 address, void *image);
 
 /*
  * A copy of the user's frame, checked: 0, -EFAULT if it can't be read, -EINVAL if its header is not one that user code
@@ -39,5 +40,10 @@ int fpu_frame_fault_code(struct fpu_task *task, bool simd);
 u32 fpu_frame_open_keys(struct fpu_task *task);
 void fpu_frame_close_keys(struct fpu_task *task, u32 keys);
 u32 fpu_frame_keys(void);
+/*
+ * The keys of any task, as it had them when it last left its CPU. False while a signal frame has them open: it must be
+ * asked again. Under the lock that keeps the task on its CPU or off it.
+ */
+bool fpu_published_keys(const struct fpu_task *task, u32 *keys);
 
 #endif

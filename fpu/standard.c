@@ -44,7 +44,7 @@ static void copy_x87(struct xsave_area *to, const struct xsave_area *from)
 	memcpy(to->st, from->st, sizeof(to->st));
 	to->reserved0 = 0;
 	for (u32 i = 0; i < ARRAY_SIZE(to->st); i++)
-		memset(to->st[i] + ST_BYTES, 0, sizeof(to->st[i]) - ST_BYTES);
+		__builtin_memset(to->st[i] + ST_BYTES, 0, sizeof(to->st[i]) - ST_BYTES);
 }
 
 static void copy_legacy(struct xsave_area *to, const struct xsave_area *from, u64 features)

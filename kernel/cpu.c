@@ -89,9 +89,10 @@ static void init_gdt(struct cpu *cpu)
 		     "pushq %%rax\n\t"
 		     "lretq\n"
 		     "1:\tmov %2, %%ss\n\t"
-		     "ltr %w3"
+		     "ltr %w3\n\t"
+		     "lldt %w4"
 		     :
-		     : "m"(pointer), "i"(KERNEL_CS), "r"(KERNEL_SS), "r"(TSS_SELECTOR)
+		     : "m"(pointer), "i"(KERNEL_CS), "r"(KERNEL_SS), "r"(TSS_SELECTOR), "r"(0)
 		     : "rax", "memory");
 }
 

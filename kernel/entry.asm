@@ -9,7 +9,9 @@
 	section .text
 
 	extern trap, exit_to_user_work, fpu_exit_to_user, syscall_table, own_syscall_table, sys_missing_beyond
-	extern ptrace_syscall_entry, syscall_exit_work
+	extern espfix_page, ptrace_syscall_entry, syscall_exit_work
+
+ESPFIX_FRAME equ ESPFIX_SLOT - 6 * 8
 
 ; STAC and CLAC exist only on CPUs with SMAP; cpu_init overwrites the recorded sites with NOPs elsewhere.
 %macro CLAC 0
@@ -160,9 +162,37 @@ return_to_user:
 restore_user:
 	POP_ALL_REGS
 	add rsp, 8			; orig_rax
+	test byte [rsp + 32], SELECTOR_LDT ; SS
+	jnz own_stack_segment
 	swapgs
 iret_to_user:
 	iretq
+
+	; It may be a 16-bit one: from the slot of this CPU, at the address that has the right bits (paging.c). What lies
+	; below the frame in the slot is enough for the registers, should IRET refuse it.
+own_stack_segment:
+	push rax
+	push rdi
+	mov edi, [gs:CPU_ID]
+	shl edi, ESPFIX_SHIFT
+	add rdi, [espfix_page]
+%assign word 0
+%rep 6
+	mov rax, [rsp + 8 + word * 8]	; RAX, RIP, CS, RFLAGS, RSP, SS
+	mov [rdi + ESPFIX_FRAME + word * 8], rax
+%assign word word + 1
+%endrep
+	mov eax, [rsp + 8 + 4 * 8]	; ESP
+	and eax, 0xffff0000
+	and edi, 0xfff
+	or rax, rdi
+	mov rdi, (ESPFIX_AREA_HIGH << 32) + ESPFIX_FRAME
+	add rax, rdi
+	pop rdi
+	swapgs
+	mov rsp, rax
+	pop rax
+	jmp iret_to_user
 
 ; SYSCALL from 32-bit code, of which we know no call, is answered from here: user mode has never been left but for
 ; the privilege level, so nothing may be touched. AMD's processors and QEMU come here, Intel's raise #UD.

@@ -34,4 +34,6 @@
 #define EOPNOTSUPP 95
 #define ETIMEDOUT 110
 
+#define ERRNO_MAX 4095 /* results from -ERRNO_MAX to -1 are errors */
+
 #endif

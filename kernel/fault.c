@@ -187,19 +187,22 @@ long mm_fault(struct mm *mm, u64 address, u64 error)
 }
 
 /* Within one page, through the kernel's mapping of all memory. With mm->lock. */
-static long access_page(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
+static long access_page(struct mm *mm, u64 address, void *buffer, size_t n, u64 access, u32 keys)
 {
-	long error = fault_in(mm, address, PF_FORCE | (write ? PF_WRITE : 0));
+	bool write = access & PF_WRITE;
+	long error = fault_in(mm, address, access);
 	u8 *bytes;
 
 	if (error)
 		return error;
+	if (keys >> 2 * mm_find(mm, address)->pkey & (write ? 3 : 1))
+		return -EFAULT;
 	bytes = (u8 *)page_address(phys_to_page(*mm_pte(mm, address) & PTE_ADDRESS)) + address % PAGE_SIZE;
 	memcpy(write ? bytes : buffer, write ? buffer : bytes, n);
 	return 0;
 }
 
-size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
+static size_t access(struct mm *mm, u64 address, void *buffer, size_t n, u64 access, u32 keys)
 {
 	size_t done = 0;
 
@@ -209,12 +212,22 @@ size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
 	while (done < n) {
 		size_t piece = MIN(n - done, PAGE_SIZE - (address + done) % PAGE_SIZE);
 
-		if (access_page(mm, address + done, (u8 *)buffer + done, piece, write))
+		if (access_page(mm, address + done, (u8 *)buffer + done, piece, access, keys))
 			break;
 		done += piece;
 	}
 	mutex_unlock(&mm->lock);
 	return done;
+}
+
+size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write)
+{
+	return access(mm, address, buffer, n, PF_FORCE | (write ? PF_WRITE : 0), 0);
+}
+
+size_t mm_access_with_keys(struct mm *mm, u64 address, void *buffer, size_t n, bool write, u32 keys)
+{
+	return access(mm, address, buffer, n, write ? PF_WRITE : 0, keys);
 }
 
 /* What was wrong with the access, for siginfo. */

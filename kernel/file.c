@@ -8,7 +8,6 @@
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 
-#define MAX_IOV 1024
 #define MAX_TRANSFER 0x7ffff000
 
 struct file *file_create(const struct file_ops *ops, u32 flags, const void *object)
@@ -63,10 +62,6 @@ long sys_write(int fd, u64 buf, size_t n)
 {
 	return transfer_fd(fd, buf, n, true);
 }
-
-struct iovec {
-	u64 base, length;
-};
 
 /* One buffer after the other; stops at the first that moves less than it holds. */
 static long transfer_vector(struct file *file, u64 vector, u64 count, bool write)

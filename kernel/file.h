@@ -22,6 +22,12 @@
 #define O_DIRECTORY 0200000
 #define O_CLOEXEC 02000000
 
+/* As user code passes it to readv and its like, at most so many at a time. */
+struct iovec {
+	u64 base, length;
+};
+#define MAX_IOV 1024
+
 struct file;
 struct stat;
 

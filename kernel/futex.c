@@ -311,12 +311,13 @@ static long futex_wait(u64 address, u32 operation, u32 expected, u64 timeout, u3
 	return error ? error : wait(address, &key, expected, timeout ? &until : NULL, bits, operation);
 }
 
+/* As on Linux, a count of 0 or below wakes one. */
 static long futex_wake(u64 address, bool private, u32 count, u32 bits)
 {
 	struct key key;
 	long error = bits ? make_key(address, private, &key) : -EINVAL;
 
-	return error ? error : wake(&key, count, bits);
+	return error ? error : wake(&key, (u32)MAX((int)count, 1), bits);
 }
 
 long sys_futex(u64 address, u32 operation, u32 value, u64 timeout, u64 address2, u32 value3)

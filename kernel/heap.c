@@ -1,5 +1,5 @@
 /*
- * The kernel heap: one slab class for each power of two from 32 to 2048 bytes, a slab being one page. One
+ * The kernel heap: one slab class for each power of two from 32 to 4096 bytes, a slab being one page. One
  * whose last object is freed goes back to the page allocator, unless it is the last of its class that has
  * room: one object made and freed again and again shall not cost a slab each time. Larger requests get whole
  * pages. Objects are not cleared by kmalloc. Everything is covered by one lock.
@@ -11,7 +11,7 @@
 #include "kernel/string.h"
 
 #define SMALLEST_SHIFT 5
-#define LARGEST_SHIFT 11
+#define LARGEST_SHIFT 12
 #define CLASSES (LARGEST_SHIFT - SMALLEST_SHIFT + 1)
 
 static struct spinlock lock;

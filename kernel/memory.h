@@ -6,6 +6,7 @@
  *   ffff888000000000 -                   direct map of all RAM, never executable
  *   ffffc90000000000 -                   kernel stacks with guard pages
  *   ffffc98000000000 -                   device registers
+ *   ffffff0000000000 - ffffff00ffffffff  one page again and again (espfix_init)
  *   ffffffff80000000 -                   kernel image
  */
 #ifndef KERNEL_MEMORY_H
@@ -21,6 +22,8 @@
 #define DIRECT_MAP_SLOT 273 /* its index in the top-level table */
 #define KSTACK_AREA 0xffffc90000000000ul
 #define DEVICE_MAPPINGS 0xffffc98000000000ul
+#define ESPFIX_AREA 0xffffff0000000000ul
+#define ESPFIX_SLOT 256 /* bytes of the page that a CPU has */
 #define KSTACK_SIZE 16384ul
 #define MAX_TASKS 2048 /* one kernel stack each */
 
@@ -112,7 +115,7 @@ u64 pages_total(void);
 /* Physical address behind the last page of RAM. */
 u64 ram_end(void);
 
-/* Heap: 32 to 2048 bytes from slabs, more from whole pages. NULL when memory is out. Any context. */
+/* Heap: 32 to 4096 bytes from slabs, more from whole pages. NULL when memory is out. Any context. */
 void *kmalloc(size_t size);
 void *kzalloc(size_t size);
 void kfree(void *object);

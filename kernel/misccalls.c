@@ -1,5 +1,6 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
 #include "fpu/intonly.h"
+#include "fpu/image.h"
 #include "fpu/policy.h"
 #include "kernel/cpu.h"
 #include "kernel/entropy.h"
@@ -20,6 +21,7 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
+#define ARCH_GET_XCOMP_SUPP 0x1021
 
 #define CLOCK_REALTIME 0
 #define CLOCK_MONOTONIC 1
@@ -110,6 +112,8 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_GET_GS:
 		value = rdmsr(command == ARCH_GET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE);
 		return copy_to_user(address, &value, sizeof(value));
+	case ARCH_GET_XCOMP_SUPP:
+		return copy_to_user(address, &fpu_config.xcr0, sizeof(fpu_config.xcr0));
 	default:
 		return xcomp_prctl(command, address);
 	}

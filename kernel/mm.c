@@ -257,6 +257,7 @@ struct mm *mm_fork(struct mm *parent)
 	child->brk_start = parent->brk_start;
 	child->brk = parent->brk;
 	child->pkeys = parent->pkeys;
+	child->execute_key = parent->execute_key;
 	ok = ldt_fork(child, parent);
 	list_for_each(vma, &parent->vmas, link)
 		ok = ok && fork_vma(child, parent, vma);

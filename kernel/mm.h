@@ -64,6 +64,7 @@ struct mm {
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
 	struct ldt *ldt;     /* or NULL */
+	u8 execute_key;	     /* of what is mapped with PROT_EXEC alone, or 0; nobody can free or use it */
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
 
@@ -129,6 +130,8 @@ long mm_fault(struct mm *mm, u64 address, u64 error);
  * and one to a shared page that must not be written fails. Returns how many bytes were copied. May sleep.
  */
 size_t mm_access(struct mm *mm, u64 address, void *buffer, size_t n, bool write);
+/* The same as the program itself might do it, with keys in PKRU. */
+size_t mm_access_with_keys(struct mm *mm, u64 address, void *buffer, size_t n, bool write, u32 keys);
 
 /* With mm->lock: new areas and page-table entries (vma.c, for the system calls). */
 struct vma *vma_create(u64 start, u64 end, u8 prot);
@@ -151,6 +154,11 @@ void mm_reprotect(struct mm *mm, const struct vma *vma);
 /* The level-1 entry for va, its tables made if need be; NULL when memory is out. */
 u64 *mm_pte(struct mm *mm, u64 va);
 u64 pte_rights(const struct vma *vma);
+
+/* True if pkey_alloc has given out the key. With mm->lock, like the next one. */
+bool pkey_usable(const struct mm *mm, int key);
+/* The key for an area of the current address space that has key and gets prot, as mmap and mprotect choose it. */
+u8 pkey_for(struct mm *mm, u8 key, u8 prot);
 
 struct shared_memory *shared_create(u64 npages);
 void shared_put(struct shared_memory *shared);

@@ -1,5 +1,5 @@
 /*
- * The memory system calls: mmap, munmap, mprotect, madvise, brk, and protection keys. They check the caller's numbers
+ * The memory system calls: mmap, munmap, mprotect, madvise and brk; protection keys are in pkeys.c. They check the caller's numbers
  * as Linux does and leave the work to vma.c and mm.c.
  */
 #include "fpu/image.h"
@@ -11,7 +11,6 @@
 #include "sched/task.h"
 
 #define MADV_DONTNEED 4
-#define PKEY_RIGHTS 3 /* PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE */
 #define BRK_LIMIT (1ul << 40)
 #define LIMIT_32BIT 0x80000000ul
 
@@ -96,6 +95,7 @@ long sys_mmap(u64 address, u64 size, u64 prot, u64 flags, int fd, u64 offset)
 		if (!error) {
 			vma->start = address;
 			vma->end = address + size;
+			vma->pkey = pkey_for(mm, 0, vma->prot);
 			vma_insert(mm, vma);
 			vma_merge(mm, vma->start, vma->end);
 		}
@@ -140,18 +140,20 @@ static long change_protection(struct mm *mm, u64 start, u64 end, u8 prot, int pk
 {
 	struct vma *vma;
 
-	if (pkey != KEEP_PKEY && (pkey < 0 || pkey >= PKEYS || !(mm->pkeys & BIT(pkey))))
+	if (pkey != KEEP_PKEY && !pkey_usable(mm, pkey))
 		return -EINVAL;
 	if (!fully_mapped(mm, start, end) || vma_split_range(mm, start, end))
 		return -ENOMEM;
 	list_for_each(vma, &mm->vmas, link) {
+		u8 key;
+
 		if (vma->start >= end)
 			break;
-		if (vma->end <= start || (vma->prot == prot && (pkey == KEEP_PKEY || pkey == vma->pkey)))
+		key = pkey == KEEP_PKEY ? pkey_for(mm, vma->pkey, prot) : (u8)pkey;
+		if (vma->end <= start || (vma->prot == prot && vma->pkey == key))
 			continue;
 		vma->prot = prot;
-		if (pkey != KEEP_PKEY)
-			vma->pkey = (u8)pkey;
+		vma->pkey = key;
 		mm_reprotect(mm, vma);
 	}
 	vma_merge(mm, start, end);
@@ -179,42 +181,6 @@ long sys_pkey_mprotect(u64 address, u64 size, u64 prot, int pkey)
 long sys_mprotect(u64 address, u64 size, u64 prot)
 {
 	return sys_pkey_mprotect(address, size, prot, KEEP_PKEY);
-}
-
-/* A key of its own for the process, with these rights for the caller at once (PKRU). */
-long sys_pkey_alloc(u32 flags, u32 rights)
-{
-	struct mm *mm = current->mm;
-	int key;
-
-	if (flags || rights & ~(u32)PKEY_RIGHTS)
-		return -EINVAL;
-	mutex_lock(&mm->lock);
-	for (key = 0; key < PKEYS && mm->pkeys & BIT(key); key++)
-		;
-	if (key == PKEYS || !fpu_config.pku)
-		key = -ENOSPC;
-	else
-		mm->pkeys |= (u16)BIT(key);
-	mutex_unlock(&mm->lock);
-	if (key >= 0)
-		fpu_set_pkey_rights((u32)key, rights);
-	return key;
-}
-
-/* As on Linux, pages that carry the key keep it, and key 0 can be given up and got back like any other. */
-long sys_pkey_free(int key)
-{
-	struct mm *mm = current->mm;
-	long error = -EINVAL;
-
-	mutex_lock(&mm->lock);
-	if (key >= 0 && key < PKEYS && mm->pkeys & BIT(key)) {
-		mm->pkeys &= (u16)~BIT(key);
-		error = 0;
-	}
-	mutex_unlock(&mm->lock);
-	return error;
 }
 
 /* MADV_DONTNEED gives memory back; file-backed areas read their file again. All other advice is only advice. */

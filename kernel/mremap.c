@@ -16,7 +16,8 @@ struct remap {
 
 static long check(const struct remap *r, u64 raw_old_size)
 {
-	if (r->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r->from % PAGE_SIZE || !r->new_size || raw_old_size > r->old_size)
+	if (r->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || r->from % PAGE_SIZE || !r->new_size ||
+	    r->new_size > USER_END || raw_old_size > r->old_size)
 		return -EINVAL;
 	if (!(r->flags & MREMAP_FIXED))
 		return 0;

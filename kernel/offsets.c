@@ -4,6 +4,7 @@
 #include "kernel/cpu.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/memory.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
@@ -14,9 +15,14 @@
 void offsets(void);
 void offsets(void)
 {
+	OUT(ESPFIX_AREA_HIGH, (s32)(ESPFIX_AREA >> 32));
+	OUT(ESPFIX_SLOT, ESPFIX_SLOT);
+	OUT(ESPFIX_SHIFT, __builtin_ctz(ESPFIX_SLOT));
+	OUT(SELECTOR_LDT, SELECTOR_LDT);
 	OUT(KERNEL_BASE, KERNEL_BASE);
 	OUT(DIRECT_MAP_SLOT, DIRECT_MAP_SLOT);
 	OUT(TRAMPOLINE, TRAMPOLINE);
+	OUT(CPU_ID, offsetof(struct cpu, id));
 	OUT(CPU_CURRENT, offsetof(struct cpu, current_task));
 	OUT(CPU_KERNEL_RSP, offsetof(struct cpu, tss.rsp[0]));
 	OUT(CPU_LEFT, offsetof(struct cpu, left));

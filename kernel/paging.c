@@ -3,6 +3,7 @@
  * entries are made here, once, before the first user address space copies them. No mapping is ever
  * writable and executable.
  */
+#include "kernel/cpu.h"
 #include "kernel/insn.h"
 #include "kernel/memory.h"
 #include "kernel/mm.h"
@@ -88,6 +89,29 @@ static void map_direct(void)
 	map_kernel_range(DIRECT_MAP + rodata_end_pa, DIRECT_MAP + image_end, rodata_end_pa, PTE_WRITE | PTE_NX);
 }
 
+char *espfix_page; /* for entry.asm */
+
+/*
+ * An IRET to a 16-bit stack segment loads SP alone: the upper half of ESP stays what it was in the kernel. So that it is
+ * what the program had, IRET runs on a stack whose address has these bits: any of 65536, each the same page, in which
+ * every CPU has its slot (entry.asm).
+ */
+static void espfix_init(void)
+{
+	u64 *directory = alloc_kernel_table(NULL), *table = alloc_kernel_table(NULL);
+
+	espfix_page = (char *)alloc_kernel_table(NULL);
+	if (!directory || !table || !espfix_page)
+		panic("no memory for kernel page tables");
+	for (u32 i = 0; i < 512; i++) {
+		table[i] = virt_to_phys(espfix_page) | PTE_PRESENT | PTE_WRITE | PTE_NX | PTE_GLOBAL;
+		directory[i] = virt_to_phys(table) | PTE_PRESENT | PTE_WRITE;
+	}
+	for (u64 gigabyte = 0; gigabyte < 4; gigabyte++)
+		*kernel_entry(ESPFIX_AREA + (gigabyte << 30), 3) = virt_to_phys(directory) | PTE_PRESENT | PTE_WRITE;
+}
+_Static_assert(MAX_CPUS * ESPFIX_SLOT <= PAGE_SIZE, "a slot for every CPU");
+
 void paging_init(void)
 {
 	kernel_pml4 = alloc_kernel_table(NULL);
@@ -95,6 +119,7 @@ void paging_init(void)
 	map_image(text_start, text_end, 0);
 	map_image(text_end, rodata_end, PTE_NX);
 	map_image(rodata_end, kernel_end, PTE_WRITE | PTE_NX);
+	espfix_init();
 	kstack_init();
 	kernel_mm.pml4 = kernel_pml4;
 	kernel_mm.cr3 = virt_to_phys(kernel_pml4);

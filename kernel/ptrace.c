@@ -1,7 +1,8 @@
 /*
- * ptrace, but for the registers (ptrace_regs.c) and the stops (sched/stop.c): who traces whom, what a tracer asks of a
- * stopped tracee, and where a tracee stops besides signals. Everything that looks into a tracee happens while it is
- * frozen and off its CPU. Missing, and answered as unknown: LISTEN, seccomp, hardware breakpoints, SYSCALL_USER_DISPATCH.
+ * ptrace's requests: who traces whom, and what a tracer asks of a stopped tracee; with ptrace_regs.c for registers and
+ * ptrace_info.c for what a stop is about. Where tracees stop is in ptrace_stops.c and sched/sigdeliver.c. Everything
+ * that looks into a tracee happens while it is frozen and off its CPU. Missing, and answered as unknown: LISTEN,
+ * seccomp, hardware breakpoints.
  */
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -9,17 +10,13 @@
 #include "kernel/mm.h"
 #include "kernel/ptrace.h"
 #include "kernel/syscall.h"
-#include "kernel/traps.h"
 #include "kernel/uaccess.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 #include "sched/stop.h"
 
-#define AUDIT_ARCH_X86_64 0xc000003eu
-
 /* --- Who traces whom --- */
 
-/* With task_lock. */
 static void trace(struct tracee *tracee, struct task *task, struct task *tracer)
 {
 	tracee->task = task;
@@ -31,6 +28,23 @@ static void trace(struct tracee *tracee, struct task *task, struct task *tracer)
 		tracee->process = task->process;
 		task->process->tracee = tracee;
 	}
+}
+
+bool ptrace_adopt_child(struct tracee *tracee, struct task *child)
+{
+	const struct tracee *parent = current->tracee;
+
+	if (!tracee || !parent)
+		return false;
+	tracee->seized = parent->seized;
+	tracee->options = parent->options;
+	trace(tracee, child, parent->tracer);
+	if (tracee->seized)
+		tracee->interrupted = true;
+	else
+		child->signals.pending.set |= SIG_BIT(SIGSTOP);
+	task_set_flag(child, TASK_SIGNAL);
+	return true;
 }
 
 /* The thread that forked the process, or another one of the parent if that has ended; or NULL. */
@@ -95,128 +109,6 @@ static long attach(int pid, bool seize, u64 address, u64 options)
 	if (error)
 		kfree(tracee);
 	return error;
-}
-
-/* --- What a tracee stops for, besides signals --- */
-
-int ptrace_event(int code, u64 message)
-{
-	struct task *task = current;
-	struct siginfo info = { .signo = SIGTRAP, .code = code, .pid = task->tid, .uid = USER_ID };
-	u64 flags = spin_lock_irq(&task_lock);
-	int signal;
-
-	if (task->tracee)
-		task->tracee->message = message;
-	signal = stop_for_tracer(task, code, CLD_TRAPPED, &info);
-	spin_unlock_irq(&task_lock, flags);
-	return signal;
-}
-
-bool ptrace_asked_event(enum ptrace_event event, u64 message)
-{
-	u64 flags = spin_lock_irq(&task_lock);
-	bool asked = current->tracee && current->tracee->options & PTRACE_O_EVENT(event);
-
-	spin_unlock_irq(&task_lock, flags);
-	if (asked)
-		ptrace_event((int)event << 8 | SIGTRAP, message);
-	return asked;
-}
-
-void ptrace_exec(int old_tid)
-{
-	if (!ptrace_asked_event(PTRACE_EVENT_EXEC, (u64)old_tid) && current->tracee && !current->tracee->seized)
-		signal_self(SIGTRAP);
-}
-
-/* The mode that the tracer has let the running task go on in. */
-static enum trace_mode mode_now(bool *good)
-{
-	u64 flags = spin_lock_irq(&task_lock);
-	const struct tracee *tracee = current->tracee;
-	enum trace_mode mode = tracee ? tracee->mode : TRACE_CONT;
-
-	*good = tracee && tracee->options & PTRACE_O_TRACESYSGOOD;
-	spin_unlock_irq(&task_lock, flags);
-	return mode;
-}
-
-/* A signal that the tracer gives at a system call is sent like any other. */
-static void stop_at_syscall(bool good, u64 message)
-{
-	struct siginfo info = { .code = SI_KERNEL };
-	u64 flags;
-
-	info.signo = ptrace_event(SIGTRAP | (good ? 0x80 : 0), message);
-	if (!info.signo)
-		return;
-	flags = spin_lock_irq(&task_lock);
-	signal_send(current->process, current, &info);
-	spin_unlock_irq(&task_lock, flags);
-}
-
-u64 ptrace_syscall_entry(struct regs *regs)
-{
-	bool good;
-	enum trace_mode mode = mode_now(&good);
-	bool emulated = mode == TRACE_SYSEMU || mode == TRACE_SYSEMU_STEP;
-
-	regs->rax = (u64)-ENOSYS;
-	if (mode == TRACE_SYSCALL || emulated)
-		stop_at_syscall(good, PTRACE_SYSCALL_ENTRY);
-	return emulated || task_killed() ? ~0ul : regs->orig_rax;
-}
-
-/* The step that began with the system call is complete before the next instruction. */
-static void step_over(const struct regs *regs)
-{
-	const struct siginfo info = { .signo = SIGTRAP, .code = TRAP_BRKPT, .address = regs->rip };
-
-	current->signals.trap.vector = EXC_DEBUG;
-	current->signals.trap.error = 0;
-	signal_fault(&info);
-}
-
-bool syscall_exit_work(struct regs *regs)
-{
-	if (unlikely(current->flags & TASK_TRACED)) {
-		bool good;
-		enum trace_mode mode;
-
-		irq_enable();
-		mode = mode_now(&good);
-		if (mode == TRACE_SYSCALL)
-			stop_at_syscall(good, PTRACE_SYSCALL_EXIT);
-		else if (mode == TRACE_STEP)
-			step_over(regs);
-		irq_disable();
-	}
-	return exit_to_user_work(regs);
-}
-
-void ptrace_set_step(struct task *task, bool on)
-{
-	struct regs *regs = task_regs(task);
-
-	if (on && !(regs->rflags & RFLAGS_TF)) {
-		regs->rflags |= RFLAGS_TF;
-		task->stop.stepping = true;
-	} else if (!on && task->stop.stepping) {
-		regs->rflags &= ~RFLAGS_TF;
-		task->stop.stepping = false;
-	}
-}
-
-/* The tracer has gone while the task was running. */
-bool ptrace_stray_step(struct regs *regs)
-{
-	struct task *task = current;
-
-	if (!task->stop.stepping || task->tracee)
-		return false;
-	ptrace_set_step(task, false);
-	return true;
 }
 
 /* --- Requests --- */
@@ -310,26 +202,6 @@ static long peek_user(struct task *task, u64 offset, u64 user_value)
 	return error ? error : copy_to_user(user_value, &value, sizeof(value));
 }
 
-static long get_siginfo(const struct tracee *tracee, u64 user_info)
-{
-	if (!tracee->info)
-		return -EINVAL;
-	return clear_user(user_info, SIGINFO_SIZE) || copy_to_user(user_info, tracee->info, sizeof(*tracee->info)) ?
-	       -EFAULT : 0;
-}
-
-static long set_siginfo(struct tracee *tracee, u64 user_info)
-{
-	struct siginfo info;
-
-	if (copy_from_user(&info, user_info, sizeof(info)))
-		return -EFAULT;
-	if (!tracee->info)
-		return -EINVAL;
-	*tracee->info = info;
-	return 0;
-}
-
 static long set_options(struct tracee *tracee, u64 options)
 {
 	if (options & ~(u64)PTRACE_O_MASK)
@@ -366,14 +238,8 @@ static long on_stopped(struct tracee *tracee, u64 request, u64 address, u64 data
 		return ptrace_regset(task, address, data, request == PTRACE_SETREGSET);
 	case PTRACE_SETOPTIONS:
 		return set_options(tracee, data);
-	case PTRACE_GETEVENTMSG:
-		return copy_to_user(data, &tracee->message, sizeof(tracee->message));
-	case PTRACE_GETSIGINFO:
-		return get_siginfo(tracee, data);
-	case PTRACE_SETSIGINFO:
-		return set_siginfo(tracee, data);
 	default:
-		return -EIO;
+		return ptrace_info(tracee, request, address, data);
 	}
 }
 

@@ -43,10 +43,17 @@ enum ptrace_event {
  * get. Takes task_lock.
  */
 int ptrace_event(int code, u64 message);
-/* The same with an event, if the tracer has asked for it; true if so. */
+/* Has the running task's tracer asked for the event? The same, and it stops with it. */
+bool ptrace_asked(enum ptrace_event event);
 bool ptrace_asked_event(enum ptrace_event event, u64 message);
 /* The running task has started a new program; old_tid: its tid before. */
 void ptrace_exec(int old_tid);
+
+/*
+ * A child that such an event is about is traced from birth, as its parent is, and stops first thing. False if nobody
+ * traces the parent any more, or tracee is NULL. With task_lock.
+ */
+bool ptrace_adopt_child(struct tracee *tracee, struct task *child);
 
 /* TF in the frame of a stopped task, or the running one, on the tracer's behalf. */
 void ptrace_set_step(struct task *task, bool on);
@@ -57,6 +64,9 @@ bool ptrace_stray_step(struct regs *regs);
 u64 ptrace_syscall_entry(struct regs *regs);
 /* entry.asm, instead of exit_to_user_work (traps.h) where a system call ends. Interrupts off. */
 bool syscall_exit_work(struct regs *regs);
+
+/* ptrace_info.c: the requests about a stop's reason, those that nobody knows included. */
+long ptrace_info(struct tracee *tracee, u64 request, u64 address, u64 data);
 
 /*
  * ptrace_regs.c: a stopped and frozen task's registers. 0 or an error, and nothing has changed; sizes in bytes. Offsets

@@ -9,7 +9,9 @@
 #include "fpu/xstate.h"
 #include "kernel/errno.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/ptrace.h"
+#include "kernel/spinlock.h"
 #include "kernel/string.h"
 #include "kernel/uaccess.h"
 #include "sched/task.h"
@@ -60,10 +62,10 @@ static bool regs_refused(const struct user_regs *regs)
 	       regs->gs_base >= USER_END;
 }
 
-/* A selector that the switch could not load becomes the null selector. */
+/* A selector that the switch could not load becomes the null one; in those of the local table it looks itself. */
 static u16 loadable(u64 selector)
 {
-	return (u16)selector == USER_SS || (u16)selector == USER_CS ? (u16)selector : 0;
+	return (u16)selector == USER_SS || (u16)selector == USER_CS || selector & SELECTOR_LDT ? (u16)selector : 0;
 }
 
 /* What is wrong with CS, SS and RIP, IRET will find (entry.asm). A TF that the tracer writes is the program's own. */
@@ -143,23 +145,31 @@ long ptrace_poke_user(struct task *task, u64 offset, u64 value)
 
 /* --- The FPU's --- */
 
-/* The whole image, with the components that the kernel manages where debuggers look for them; NULL: no memory. */
+/* The whole image; NULL: no memory. task_lock keeps the update call (kernel/update.c) away, here and below. */
 static struct xsave_area *read_image(struct task *task)
 {
 	struct xsave_area *image = fpu_area_alloc(fpu_standard_size());
+	u64 flags;
 
-	if (image)
-		fpu_standard_read(&task->fpu, image, FPU_EV_REGSET_READ);
+	if (!image)
+		return NULL;
+	flags = spin_lock_irq(&task_lock);
+	fpu_standard_read(&task->fpu, image, FPU_EV_REGSET_READ);
+	spin_unlock_irq(&task_lock, flags);
 	return image;
 }
 
 static long write_image(struct task *task, const struct xsave_area *image)
 {
 	long error = fpu_standard_check(image, fpu_standard_features(&task->fpu));
+	u64 flags;
 
-	if (!error)
-		fpu_standard_write(&task->fpu, image, fpu_config.xcr0, FPU_EV_REGSET_WRITE);
-	return error;
+	if (error)
+		return error;
+	flags = spin_lock_irq(&task_lock);
+	fpu_standard_write(&task->fpu, image, fpu_config.xcr0, FPU_EV_REGSET_WRITE);
+	spin_unlock_irq(&task_lock, flags);
+	return 0;
 }
 
 /* size: no more than there is. */

@@ -9,6 +9,8 @@
 
 typedef long (*syscall_fn)(void);
 
+enum { INT80_GETPID = 20, INT80_KILL = 37, INT80_GETTID = 224 };
+
 long sys_missing(void);
 long sys_missing_beyond(void);
 
@@ -52,6 +54,21 @@ long sys_missing(void)
 		return log_missing(number, &logged[number]);
 	this_cpu_count(syscalls_missing);
 	return -ENOSYS;
+}
+
+/* INT 0x80: of Linux's 32-bit system calls those that pass no pointer, for 64-bit programs that make them so. */
+long syscall_int80(const struct regs *regs)
+{
+	switch ((u32)regs->rax) {
+	case INT80_GETPID:
+		return sys_getpid();
+	case INT80_KILL:
+		return sys_kill((int)regs->rbx, (int)regs->rcx);
+	case INT80_GETTID:
+		return sys_gettid();
+	default:
+		return -ENOSYS;
+	}
 }
 
 /* Numbers outside both tables. */

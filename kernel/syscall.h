@@ -25,6 +25,10 @@ u64 realtime_offset(void);
 void boot_finished(void);
 u64 boot_insns(void);
 
+struct regs;
+/* A system call by INT 0x80: its result. Interrupts on. */
+long syscall_int80(const struct regs *regs);
+
 #define SYSCALL(number, name, ...) long sys_##name(__VA_ARGS__);
 #include "kernel/syscalls.def"
 #undef SYSCALL

@@ -212,9 +212,9 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 }
 
 /*
- * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with
- * interrupts on. What the trace costs is counted apart; the recording is a call of its own so that little of it
- * happens outside the count.
+ * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts on.
+ * What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside the
+ * count.
  */
 __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const struct fpu_context *context,
 						    const struct fpu_step *step, u64 moved)
@@ -247,7 +247,8 @@ __attribute__((noinline)) void fpu_trace_update(struct fpu_cpu *cpu, const struc
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	record_update(cpu, context, feature, found, ending);
+	if (ring_size)
+		record_update(cpu, context, feature, found, ending);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
@@ -347,8 +348,9 @@ static void trace_thread(void *arg)
 static void write_header(void)
 {
 	static char line[LINE_SIZE];
-	int n = format_text(line, sizeof(line), "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\","
-			    "\"cpus\":%u,\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
+	int n = format_text(line, sizeof(line),
+			    "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":%u,"
+			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
 			    fpu_config.native ? "native" : "soft", ncpus, fpu_config.features);
 
 	for (u32 i = 0; i < XF_COUNT; i++)

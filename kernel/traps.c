@@ -6,7 +6,6 @@
  */
 #include "fpu/fpu.h"
 #include "kernel/apic.h"
-#include "kernel/errno.h"
 #include "kernel/exception.h"
 #include "kernel/fault.h"
 #include "kernel/insn.h"
@@ -14,6 +13,7 @@
 #include "kernel/memory.h"
 #include "kernel/panic.h"
 #include "kernel/smp.h"
+#include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
 #include "kernel/tty.h"
@@ -133,7 +133,9 @@ static void interrupt(u64 vector, struct regs *regs)
 		smp_run_calls();
 		break;
 	case VECTOR_INT80:
-		regs->rax = (u64)-ENOSYS; /* Linux's 32-bit system calls: none is here */
+		irq_enable();
+		regs->rax = (u64)syscall_int80(regs);
+		irq_disable();
 		break;
 	case VECTOR_SPURIOUS:
 		break;

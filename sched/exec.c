@@ -232,11 +232,11 @@ static void take_over_pid(struct task *task, struct process *process)
 static void use_address_space(struct task *task, struct mm *mm)
 {
 	struct mm *old = task->process->mm;
-	u64 flags = irq_save();
+	u64 flags = spin_lock_irq(&task_lock); /* others may look for it */
 
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
-	irq_restore(flags);
+	spin_unlock_irq(&task_lock, flags);
 	if (old)
 		mm_put(old);
 }
@@ -316,6 +316,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	signals_exec(sighand);
 	task->clear_child_tid = 0;
 	set_name(task, path);
+	copy_string(task->process->exe, path, sizeof(task->process->exe));
 	reset_registers(task, base + image.entry, rsp);
 	task->process->exit_signal = SIGCHLD;
 	vfork_release(task->process);
@@ -343,6 +344,8 @@ long sys_execve(u64 user_path, u64 argv, u64 envp)
 	process_get_cwd(current->process, directory);
 	if (error >= 0)
 		error = path_normalise(path, directory, raw);
+	if (!error && !strcmp(path, "/proc/self/exe"))
+		copy_string(path, current->process->exe, sizeof(path));
 	if (!error)
 		error = exec_args_init(&args);
 	if (error)

@@ -10,6 +10,7 @@
 #include "kernel/insn.h"
 #include "kernel/ipc.h"
 #include "kernel/mm.h"
+#include "kernel/ptrace.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
 #include "kernel/update.h"
@@ -105,6 +106,7 @@ static void exit_task(void)
 	struct process *process = task->process;
 	struct mm *mm = task->mm;
 
+	ptrace_asked_event(PTRACE_EVENT_EXIT, (u64)(process->killed ? process->exit_status : task->exit_status));
 	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);

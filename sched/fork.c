@@ -9,6 +9,7 @@
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/mm.h"
+#include "kernel/ptrace.h"
 #include "kernel/string.h"
 #include "kernel/syscall.h"
 #include "kernel/uaccess.h"
@@ -110,17 +111,28 @@ static void discard_process(struct process *process)
  * Makes the child visible; its tid, or 0 if it is a thread of a process that is ending, or whose exec has begun. From
  * here on it may be killed, run, end and be freed: only its tid is safe to use.
  */
-static int publish(struct process *process, struct task *child)
+static int publish(struct process *process, struct task *child, struct tracee *tracee)
 {
 	u64 flags = spin_lock_irq(&task_lock);
+	bool adopted = false;
 	int tid = 0;
 
 	if (!process->killed && !process->exec) {
 		process_add_task(process, child);
 		tid = child->tid;
+		adopted = ptrace_adopt_child(tracee, child);
 	}
 	spin_unlock_irq(&task_lock, flags);
+	if (!adopted)
+		kfree(tracee);
 	return tid;
+}
+
+static enum ptrace_event event_of(u64 flags)
+{
+	if (flags & CLONE_VFORK)
+		return PTRACE_EVENT_VFORK;
+	return (flags & CLONE_SIGNAL_MASK) == SIGCHLD ? PTRACE_EVENT_FORK : PTRACE_EVENT_CLONE;
 }
 
 static void wake_published(int tid)
@@ -136,6 +148,8 @@ static void wake_published(int tid)
 static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 {
 	struct process *process = current->process;
+	enum ptrace_event event = event_of(flags);
+	struct tracee *tracee = NULL;
 	struct completion vfork;
 	struct task *child;
 	int tid;
@@ -151,6 +165,8 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 		return -ENOMEM;
 	if (!fpu_create(&child->fpu, !fpu_has_registers(&current->fpu)))
 		goto no_memory;
+	if (ptrace_asked(event) && !(tracee = kzalloc(sizeof(*tracee))))
+		goto no_memory;
 	if (!(flags & CLONE_THREAD) && !(process = new_process(flags)))
 		goto no_memory;
 	if (flags & CLONE_VFORK) {
@@ -163,7 +179,7 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 	child->affinity = current->affinity;
 	child->clear_child_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
 	child->set_child_tid = flags & CLONE_CHILD_SETTID ? child_tid : 0;
-	tid = publish(process, child);
+	tid = publish(process, child, tracee);
 	if (!tid) {
 		if (process != current->process)
 			discard_process(process);
@@ -173,11 +189,15 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 	if (flags & CLONE_PARENT_SETTID)
 		copy_to_user(parent_tid, &tid, sizeof(tid));
 	wake_published(tid);
-	if (flags & CLONE_VFORK)
+	ptrace_asked_event(event, (u64)tid);
+	if (flags & CLONE_VFORK) {
 		wait_for_completion(&vfork);
+		ptrace_asked_event(PTRACE_EVENT_VFORK_DONE, (u64)tid);
+	}
 	return tid;
 
 no_memory:
+	kfree(tracee);
 	task_free(child);
 	return -ENOMEM;
 }

@@ -39,10 +39,11 @@ struct process *process_create(struct process *parent)
 	itimers_init(process);
 	flags = spin_lock_irq(&task_lock);
 	process->pgid = parent->pgid;
-	process->maker = current->tid;
 	process->limits = parent->limits;
+	process->maker = current->tid;
 	process->xcomp_permitted = parent->xcomp_permitted;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
+	memcpy(process->exe, parent->exe, sizeof(process->exe));
 	list_add_before(&process->sibling, &parent->children);
 	list_add_before(&process->all, &processes);
 	nprocesses++;

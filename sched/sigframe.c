@@ -113,13 +113,13 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 }
 
 /* Writing to the alternate stack must not depend on the keys that the interrupted code had open. */
-static long write_frame(u64 sp, const struct sigframe *frame, const void *image)
+static long write_frame(u64 sp, const struct sigframe *frame, void *image)
 {
 	struct fpu_task *fpu = &current->fpu;
 	u32 keys = fpu_frame_open_keys(fpu);
 	u64 fpstate = frame->mcontext.fpstate;
 
-	if ((image && copy_to_user(fpstate, image, fpu_frame_size_of(fpu))) || copy_to_user(sp, frame, sizeof(*frame))) {
+	if ((image && fpu_frame_write(fpstate, image)) || copy_to_user(sp, frame, sizeof(*frame))) {
 		fpu_frame_close_keys(fpu, keys);
 		return -EFAULT;
 	}
@@ -193,8 +193,8 @@ static long read_image(const struct sigframe *frame, void **image)
 
 /*
  * Returns what RAX is to be. The frame lies above its own return address, which the handler has popped. If only the
- * FPU's part is bad, the rest counts, as on Linux: the program goes on where it was interrupted, with initial FPU
- * registers, once it has handled its SIGSEGV.
+ * FPU's part is bad, the rest counts, as on Linux: once it has handled its SIGSEGV, the program goes on where it was
+ * interrupted, with the FPU registers that it has.
  */
 long sys_rt_sigreturn(void)
 {
@@ -216,11 +216,13 @@ long sys_rt_sigreturn(void)
 	load_registers(regs, &frame.mcontext);
 	load_selectors(regs, &frame);
 	task_change_frame();
-	fpu_frame_return(&task->fpu, image, (u32)frame.mcontext.pkru);
-	fpu_frame_free(image);
-	if (error)
+	if (error) {
+		fpu_frame_close_keys(&task->fpu, keys);
 		fault(regs, "bad FPU registers");
-	else
+	} else {
+		fpu_frame_return(&task->fpu, image, (u32)frame.mcontext.pkru);
+		fpu_frame_free(image);
 		sigstack_set(&frame.stack, regs->rsp);
+	}
 	return (long)regs->rax;
 }

@@ -29,10 +29,11 @@ bool signal_deadly(int signal)
 
 void signal_kill_process(struct process *process, int signal)
 {
-	if (process->zombie || process->killed)
+	if (process->zombie)
 		return;
+	if (!process->killed)
+		process->exit_status = signal;
 	process->killed = true;
-	process->exit_status = signal;
 	process_kill_threads(process, NULL);
 }
 
@@ -107,11 +108,13 @@ long signal_send(struct process *process, struct task *task, const struct siginf
 	struct task *taker;
 	long error;
 
+	if (signal == SIGKILL)
+		signal_kill_process(process, signal);
 	if (process->zombie || process->killed)
 		return 0;
 	stop_signal_sent(process, signal);
 	taker = find_taker(process, task, signal);
-	if (signal == SIGKILL || !kept(process, taker, signal)) {
+	if (!kept(process, taker, signal)) {
 		if (ignored(process, signal))
 			return 0;
 		if (handler_of(process, signal) == SIG_DFL && !signal_stops(signal)) {

@@ -107,6 +107,7 @@ struct process {
 	int death_signal;		/* what it gets when its parent ends, or 0 */
 	int pgid;			/* process group, for the terminal's ^C */
 	char cwd[PATH_MAX];		/* working directory, "" for the root; with task_lock */
+	char exe[PATH_MAX];		/* the program's file; only its last thread changes it, in exec */
 };
 
 _Static_assert(offsetof(struct task, flags) == 0, "need_resched reads the first word");

@@ -8,7 +8,7 @@
 
 ISO_TOOLS := tools/iso.py tools/image.py tools/errors.py
 
-.PHONY: iso test-image run gdb test test-boot test-bochs test-abi test-cli FORCE
+.PHONY: iso test-image run gdb stepper test test-boot test-bochs test-abi test-cli FORCE
 iso: $(BUILD)/tarry.iso $(GDB_SCRIPTS)
 test-image: iso user-tests $(BUILD)/test.list
 
@@ -40,6 +40,12 @@ run:
 # GDB attached to a machine that is stopped at kmain; ARGS are run-qemu.sh's options.
 gdb:
 	@tools/deps.sh gdb && python3 tools/gdb/start.py $(ARGS)
+
+# A page to step through: of a trace, TRACE=FILE, or of what a small shell script does on two processors.
+stepper: $(if $(TRACE),,iso)
+	@$(if $(TRACE),,./run-qemu.sh --smp 2 --trace $(BUILD)/trace --exec $(BUILD)/user/bin/sh \
+		< tools/stepper/example.sh)
+	@tools/stepper.py $(or $(TRACE),$(BUILD)/trace)
 
 test:
 	./run-tests.sh

@@ -38,11 +38,16 @@ def make_lab(lab, options):
 
 
 def with_submission(lab, path, function):
-    """function on the folder that a zip's files are in, or on the folder itself."""
-    if os.path.isdir(path):
+    """function on the folder that the student's files are in: path, what a zip holds, or, without a
+    path, this tree's own (in the teacher's tree: the reference)."""
+    if path and os.path.isdir(path):
         return function(path)
     with tempfile.TemporaryDirectory() as folder:
-        wrong, _ = pack.unpack(lab, path, folder)
+        wrong = []
+        if path:
+            wrong, _ = pack.unpack(lab, path, folder)
+        else:
+            trees.reference(ROOT, lab, folder)
         if wrong:
             raise LabError("; ".join(wrong))
         return function(folder)
@@ -52,7 +57,7 @@ def grade_tree(lab, options):
     if options.json:
         report.write_json(options.json, report.nothing(lab))
     try:
-        result = with_submission(lab, options.tree or ROOT, lambda folder: grade.grade(ROOT, lab, folder, options.keep))
+        result = with_submission(lab, options.tree, lambda folder: grade.grade(ROOT, lab, folder, options.keep))
     except LabError as error:
         if options.json:
             report.write_json(options.json, report.nothing(lab, str(error)))

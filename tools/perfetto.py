@@ -14,7 +14,7 @@ from traces import convert
 
 CPUS, CONTEXTS = 1, 2              # the two process numbers
 DETAILS = ("event", "from", "to", "saved", "loaded", "avoided", "file", "line", "function", "context", "need_load",
-           "last_cpu", "xstate_bv", "xcomp_bv", "pkru")
+           "last_cpu", "xstate_bv", "xcomp_bv", "pkru", "component", "found", "ending")
 
 
 def microseconds(nanoseconds):
@@ -52,8 +52,8 @@ def name_event(kind, pid, tid, name):
 def arrow(number, saved, record):
     """From the CPU that saved a context to the one that loads it."""
     for phase, r in (("s", saved), ("f", record)):
-        yield {"ph": phase, "pid": CPUS, "tid": r["cpu"], "ts": microseconds(r["t"]), "id": number, "cat": "migration",
-               "name": "values move to another CPU", **({"bp": "e"} if phase == "f" else {})}
+        yield {"ph": phase, "pid": CPUS, "tid": r["cpu"], "ts": microseconds(r["t"]), "id": number,
+               "cat": "migration", "name": "values move to another CPU", **({"bp": "e"} if phase == "f" else {})}
 
 
 def instant(record):
@@ -86,7 +86,7 @@ def events(trace):
         for context in changed:
             state = None if context.state == "NONE" else context.state
             yield from rows.enter((CONTEXTS, context.number), record["t"], state, {"cpu": context.last_cpu})
-        if record["kind"] not in ("transition", "owner"):
+        if record["kind"] not in ("transition", "owner", "update"):
             continue
         yield instant(record)
         if record["kind"] == "transition":
@@ -106,8 +106,8 @@ def chrome_json(path, trace, table):
             name_event("process_name", CONTEXTS, 0, "where the values are"),
             *(name_event("thread_name", CPUS, cpu, f"CPU {cpu}") for cpu in range(trace.header["cpus"])),
             *sorted(events(trace), key=lambda event: event.get("ts", 0))]
-    yield json.dumps({"displayTimeUnit": "ns", "otherData": {key: trace.header[key] for key in ("policy", "mechanism")},
-                      "traceEvents": made}, separators=(",", ":")) + "\n"
+    other = {key: trace.header[key] for key in ("policy", "mechanism")}
+    yield json.dumps({"displayTimeUnit": "ns", "otherData": other, "traceEvents": made}, separators=(",", ":")) + "\n"
 
 
 if __name__ == "__main__":

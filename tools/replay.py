@@ -32,7 +32,7 @@ def own_tasks(records):
     names = {}
     for foreign in (True, False):
         for r in records:
-            if "context" in r and (r.get("event") in FOREIGN) == foreign:
+            if "context" in r and (r["kind"] == "update" or r.get("event") in FOREIGN) == foreign:
                 names[r["context"]] = (r["task"], r["name"])
     return names
 
@@ -53,11 +53,11 @@ class Replay:
         return self.contexts[owner].title if owner in self.contexts else f"context {owner}"
 
     def steps(self):
-        """For each record: (record, the contexts that have changed state with it, True if its CPU has another owner)."""
+        """For each record: (record, the contexts that have changed state with it, True if its CPU has a new owner)."""
         for record in self.trace.records:
             moved = record["kind"] != "snapshot-context" and self.owners[record["cpu"]] != record["owner"]
             changed = self.displace(record) if moved else []
-            if "context" in record:
+            if "context" in record and record["kind"] != "update":
                 changed += self.change(self.contexts[record["context"]], record)
             yield record, changed, moved
 

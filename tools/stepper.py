@@ -10,6 +10,7 @@ import array
 import base64
 import json
 import os
+import re
 import sys
 from textwrap import dedent
 
@@ -25,7 +26,7 @@ AROUND = 4                         # lines of source before and behind the one t
 NOBODY, KERNEL, INITIAL = -1, -2, -3
 # name: type of its array. What is text in the trace is a number here, into a list of the page's.
 COLUMNS = {"time": "d", "seq": "I", "lost": "I", "owner": "i", "task": "i", "slot": "i", "pkru": "I", "name": "H",
-           "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
+           "note": "H", "xstate": "H", "saved": "H", "loaded": "H", "site": "H", "kind": "B", "cpu": "B", "event": "B",
            "from": "B", "to": "B", "needLoad": "B", "avoided": "B", "move": "B", "formed": "B", "lastCpu": "b"}
 JS_TYPES = {"d": "Float64Array", "I": "Uint32Array", "i": "Int32Array", "H": "Uint16Array", "B": "Uint8Array",
             "b": "Int8Array"}
@@ -53,6 +54,14 @@ def site_of(record):
     return (os.path.normpath(record["file"]), record["line"], record["function"]) if "file" in record else None
 
 
+def note_of(record):
+    """What an update has to say."""
+    if record["kind"] != "update":
+        return ""
+    where = {"registers": "found in registers", "memory": "found in memory", "init": "was initial", None: "not looked at"}
+    return f"{record['component']} {where.get(record['found'], record['found'])}: {record['ending']}"
+
+
 def rows(trace, table, lists):
     """The records as dictionaries of numbers."""
     kinds, events = list(KINDS), list(table.events)
@@ -62,6 +71,7 @@ def rows(trace, table, lists):
                "owner": owner_number(r["owner"], lists["contexts"]),
                "slot": lists["contexts"](r["context"]) if "last_cpu" in r else -1,
                "pkru": int(r.get("pkru", "0"), 16), "name": lists["names"](r.get("name", "")),
+               "note": lists["names"](note_of(r)),
                "xstate": lists["masks"](r.get("xstate_bv", "0x0")), "saved": lists["masks"](r.get("saved", "0x0")),
                "loaded": lists["masks"](r.get("loaded", "0x0")), "site": lists["sites"](site_of(r)),
                "kind": kinds.index(r["kind"]), "event": events.index(r["event"]) if step else 0,
@@ -126,12 +136,10 @@ def page(path, trace, table):
         raise HostError(f"{path}: a number in the trace is out of range", USAGE) from error
     meta = json.dumps(describe(path, trace, table, lists, made)).replace("<", "\\u003c")
     data = b"".join(column.tobytes() for column in made.values())
-    text = template("page.html")
-    for name, value in (("style", template("style.css")), ("diagram", diagram(table, style="")), ("meta", meta),
-                        ("columns", base64.b64encode(data).decode("ascii")),
-                        ("script", "\n".join(template(name) for name in SCRIPTS))):
-        text = text.replace("{{" + name + "}}", value, 1)
-    yield text
+    values = {"style": template("style.css"), "diagram": diagram(table, style=""), "meta": meta,
+              "columns": base64.b64encode(data).decode("ascii"),
+              "script": "\n".join(template(name) for name in SCRIPTS)}
+    yield re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template("page.html"))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ KINDS = {
     "owner": {**TRUTH, "task": int, "name": str},
     "snapshot-context": {**TRUTH, **CONTEXT},
     "transition": {**TRUTH, **CONTEXT, **STEP},
-    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "ending": str},
+    "update": {**TRUTH, "task": int, "name": str, "context": int, "component": str, "found": (str, type(None)),
+               "ending": str},
 }
 HEADER = {"policy": str, "mechanism": str, "cpus": int, "features": str, "components": list}
 
@@ -49,9 +50,10 @@ def parse(line):
 
 
 def fits(record, keys):
-    """keys: {name: type, or pattern of a text}"""
-    return all(type(record.get(key)) is kind if isinstance(kind, type)
-               else isinstance(record.get(key), str) and kind.fullmatch(record[key]) for key, kind in keys.items())
+    """keys: {name: type, or some, or pattern of a text}"""
+    return all(isinstance(record.get(key), str) and kind.fullmatch(record[key]) if kind is HEX
+               else type(record.get(key)) in (kind if isinstance(kind, tuple) else (kind,))
+               for key, kind in keys.items())
 
 
 def is_owner(value):
@@ -126,7 +128,8 @@ def write(path, pieces):
 def convert(program, suffix, make):
     """A whole program, PROGRAM TRACE [-o FILE]: gives the exit status. make(path, trace, table) yields pieces of text
     for the file; its docstring says what that is."""
-    parser = argparse.ArgumentParser(prog=program, description=f"Of a trace that ./run-qemu.sh --trace wrote: {make.__doc__}")
+    parser = argparse.ArgumentParser(
+        prog=program, description=f"Of a trace that ./run-qemu.sh --trace wrote: {make.__doc__}")
     parser.add_argument("trace", metavar="TRACE")
     parser.add_argument("-o", metavar="FILE", help=f"the file to write (TRACE{suffix})")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes a value change dump of a trace, for GTKWave and other viewers of waves: vcd.py TRACE.
 
-A scope for each CPU: who owns its registers, and the last event. A scope for each context: where its values are valid,
-and what the kernel wrote down about it. The dump's time is in nanoseconds; records that fall into the same one, or come
-from a clock that is behind, are put one apart, so that each can be seen.
+A scope for each CPU: who owns its registers, and the last event. A scope for each context: where its values are
+valid, and what the kernel wrote down about it. The dump's time is in nanoseconds; records that fall into the same one,
+or come from a clock that is behind, are put one apart, so that each can be seen.
 """
 
 import re
@@ -81,7 +81,8 @@ def context_scope(context):
 def cpu_values(replay, record):
     owner = {None: 0, "kernel": KERNEL, "init": INITIAL}.get(record["owner"], record["owner"])
     values = {"owner": owner, "who": replay.owner_title(record["cpu"])}
-    return {**values, "event": record["event"]} if record["kind"] == "transition" else values
+    event = record.get("event") or ("update" if record["kind"] == "update" else None)
+    return {**values, "event": event} if event else values
 
 
 def context_values(context):
@@ -114,7 +115,7 @@ def vcd(path, trace, table):
     for record, changed, _ in replay.steps():
         lines = list(dump.change(cpu_scope(record["cpu"]), cpu_values(replay, record))) \
             if record["kind"] != "snapshot-context" else []
-        own = [replay.contexts[record["context"]]] if "context" in record else []
+        own = [replay.contexts[record["context"]]] if "last_cpu" in record else []
         for context in [*(context for context in changed if context not in own), *own]:
             lines += dump.change(scopes[context.number], context_values(context))
         if lines:

@@ -135,7 +135,7 @@ static void ended(const struct fuzz_kind *kind, struct fuzz_runner *r, int statu
 		return;
 	if (status != FUZZ_AGAIN << 8) {
 		snprintf(text, sizeof(text), "its process ended with status 0x%x", (unsigned int)status);
-		if (!r->may_die && r->looks <= kind->patience)
+		if (!r->may_die && !kind->nudge && r->looks <= kind->patience)
 			print_finding(kind, r, r->at, text);
 		r->count[FUZZ_REFUSED]++;
 		r->at++;

@@ -1,6 +1,6 @@
 """Outside programs, compiled here against musl and glibc and run unmodified. The expected result is
-never written down: it is what the same file gives on the Linux host. Linux's own tests are in judges.py. Only on QEMU, because Debian's
-Bochs cannot run a program that has a 64-bit signed division.
+never written down: it is what the same file gives on the Linux host. Only on QEMU, because Debian's
+Bochs cannot run a program that has a 64-bit signed division. Linux's own tests are in judges.py.
 """
 
 import collections
@@ -140,6 +140,8 @@ def cases():
         yield f"hello, {kind}", Case("hello", kind, ("one", "two words", ""))
     for ending in ENDINGS:
         yield f"ends: {ending}", Case("ends", "musl", (ending,))
+    for source in ("timers", "mappings"):
+        yield source, Case(source, "musl")
     for kind in BOTH:
         yield f"ends: all, {kind}", Case("ends", kind, ("all",))
         yield f"files, {kind}", Case("files", kind, folder=FILES)

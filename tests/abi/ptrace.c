@@ -271,7 +271,7 @@ __asm__(".text\nknown_registers:\n\t"
 	"push %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\t"
 	"mov $1, %rax\n\tmov $2, %rbx\n\tmov $3, %rcx\n\tmov $4, %rdx\n\tmov $5, %rsi\n\tmov $6, %rdi\n\tmov $7, %rbp\n\t"
 	"mov $8, %r8\n\tmov $9, %r9\n\tmov $10, %r10\n\tmov $11, %r11\n\tmov $12, %r12\n\tmov $13, %r13\n\t"
-	"mov $14, %r14\n\tmov $-15, %r15\n\tstc\n\tint3\n\t"
+	"mov $14, %r14\n\tmov $-15, %r15\n\tcmp %rax, %rax\n\tstc\n\tint3\n\t"
 	"mov %rax, seen\n\tmov %rbx, seen+8\n\tmov %rcx, seen+16\n\tmov %rdx, seen+24\n\tmov %rsi, seen+32\n\t"
 	"mov %rdi, seen+40\n\tmov %rbp, seen+48\n\tmov %r8, seen+56\n\tmov %r9, seen+64\n\tmov %r10, seen+72\n\t"
 	"mov %r11, seen+80\n\tmov %r12, seen+88\n\tmov %r13, seen+96\n\tmov %r14, seen+104\n\tmov %r15, seen+112\n\t"
@@ -344,7 +344,7 @@ static void registers(void)
 	printf("r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx\n", regs.r8, regs.r9, regs.r10, regs.r11,
 	       regs.r12, regs.r13, regs.r14, regs.r15);
 	printf("orig_rax %lx cs %lx ss %lx flags %lx ds %lx es %lx fs %lx gs %lx gs_base %lx\n", regs.orig_rax, regs.cs,
-	       regs.ss, regs.rflags & ~4ul, regs.ds, regs.es, regs.fs, regs.gs, regs.gs_base);
+	       regs.ss, regs.rflags, regs.ds, regs.es, regs.fs, regs.gs, regs.gs_base);
 	for (size_t i = 0; i < sizeof(regs); i += 8) {
 		request(PEEKUSER, child, i, (uintptr_t)&value);
 		if (value != *(uint64_t *)((char *)&regs + i))
@@ -932,6 +932,191 @@ static void one_thread(void)
 	wait_show("the process ends");
 }
 
+/* --- Events --- */
+
+static unsigned long message_now(void)
+{
+	unsigned long message = 0;
+
+	request(GETEVENTMSG, child, 0, (uintptr_t)&message);
+	return message;
+}
+
+static int exit_five(void *stack)
+{
+	(void)stack;
+	syscall(SYS_exit, 5);
+	return 0;
+}
+
+static void have_children(void)
+{
+	static char stack[8192];
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(31);
+	waitpid(pid, NULL, 0);
+	pid = vfork();
+	if (!pid)
+		_exit(32);
+	waitpid(pid, NULL, 0);
+	pid = clone(exit_five, stack + sizeof(stack), CLONE_VM, NULL);
+	waitpid(pid, NULL, __WALL);
+	_exit(33);
+}
+
+/* The child of a traced process is traced, too, and stops first. */
+static void one_event(const char *what, int event)
+{
+	pid_t parent = child, pid;
+	int status;
+
+	printf("%s: %d\n", what, go("event", CONT, 0) >> 16 == event);
+	pid = (pid_t)message_now();
+	child = pid;
+	wait_show("the child");
+	go("its end", CONT, 0);
+	printf("message %ld\n", message_now());
+	go("ended", CONT, 0);
+	child = parent;
+	if (event == 2) {
+		go("vfork done", CONT, 0);
+		printf("the same child: %d\n", message_now() == (unsigned long)pid);
+	}
+	go("SIGCHLD", CONT, 0);
+	(void)status;
+}
+
+static void events(void)
+{
+	start(have_children);
+	ask("options", SETOPTIONS, 0, 0x7f);
+	one_event("fork", 1);
+	one_event("vfork", 2);
+	request(CONT, child, 0, SIGCHLD);
+	{
+		pid_t parent = child;
+
+		wait_show("clone");
+		child = (pid_t)message_now();
+		wait_show("the child");
+		go("its end", CONT, 0);
+		go("ended", CONT, 0);
+		child = parent;
+	}
+	go("the end", CONT, 0);
+	printf("message %ld\n", message_now());
+	go("ended", CONT, 0);
+}
+
+static void fail(void)
+{
+	*(volatile int *)8 = 1;
+}
+
+static void deadly_event(void)
+{
+	start(fail);
+	ask("options", SETOPTIONS, 0, 0x40);
+	go("fault", CONT, 0);
+	go("the end", CONT, SIGSEGV);
+	printf("message %ld\n", message_now());
+	go("ended", CONT, 0);
+	start(sleeper);
+	ask("KILL", KILL, 0, 0);
+	wait_show("ended");
+}
+
+/* --- What a stop is about --- */
+
+struct syscall_info {
+	uint8_t op, pad[3];
+	uint32_t arch;
+	uint64_t ip, sp;
+	union {
+		struct { uint64_t number, arguments[6]; };
+		struct { int64_t result; uint8_t is_error; };
+	};
+};
+
+static void show_info(const char *what)
+{
+	struct syscall_info info;
+	long size;
+
+	memset(&info, 0xee, sizeof(info));
+	size = request(GET_SYSCALL_INFO, child, sizeof(info), (uintptr_t)&info);
+	printf("%s: %ld, op %d arch %x, place %d\n", what, size, info.op, info.arch, info.ip == get_regs().rip);
+	if (info.op == 1)
+		printf("number %lu, %lu %lu\n", info.number, info.arguments[0], info.arguments[5]);
+	if (info.op == 2)
+		printf("result %ld, error %d\n", info.result, info.is_error);
+}
+
+static void call_infos(void)
+{
+	char byte = 55;
+
+	start(make_calls);
+	show_info("at a signal");
+	request(SETOPTIONS, child, 0, 1);
+	until_call(SYS_gettid, SYSCALL);
+	show_info("entry");
+	until_call(SYS_dup, SYSCALL);
+	request(SYSCALL, child, 0, 0);
+	waitpid(child, NULL, 0);
+	show_info("exit");
+	printf("no room: %ld, %d\n", request(GET_SYSCALL_INFO, child, 0, (uintptr_t)&byte), byte);
+	printf("one byte: %ld, %d\n", request(GET_SYSCALL_INFO, child, 1, (uintptr_t)&byte), byte);
+	printf("nowhere: %s\n", result_text(request(GET_SYSCALL_INFO, child, 80, 8)));
+	end();
+}
+
+struct peek_arguments { uint64_t offset; uint32_t flags; int32_t n; };
+
+static void show_queue(const char *what, uint64_t offset, uint32_t flags, int n)
+{
+	struct peek_arguments arguments = { offset, flags, n };
+	siginfo_t infos[4];
+	long found = request(PEEKSIGINFO, child, (uintptr_t)&arguments, (uintptr_t)infos);
+
+	printf("%s: %s", what, result_text(found));
+	for (int i = 0; i < found; i++)
+		printf(", %d code %d", infos[i].si_signo, infos[i].si_code);
+	printf("\n");
+}
+
+static void block_all(void)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGUSR1);
+	kill(getpid(), SIGUSR2);
+	kill(getpid(), SIGRTMAX);
+	kill(getpid(), SIGRTMAX);
+	raise(SIGTERM);
+	syscall(SYS_getppid);
+}
+
+static void queues(void)
+{
+	start(block_all);
+	until_call(SYS_getppid, SYSCALL);
+	show_queue("process", 0, 1, 4);
+	show_queue("process, from 2", 2, 1, 4);
+	show_queue("process, 1", 0, 1, 1);
+	show_queue("thread", 0, 0, 4);
+	show_queue("beyond", 9, 1, 4);
+	show_queue("none asked for", 0, 1, 0);
+	show_queue("negative", 0, 1, -1);
+	show_queue("bad flags", 0, 2, 4);
+	ask("no arguments", PEEKSIGINFO, 8, 8);
+	end();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -963,5 +1148,9 @@ int main(int argc, char **argv)
 	tracer_ends(1 << 20);
 	strangers();
 	one_thread();
+	events();
+	deadly_event();
+	call_infos();
+	queues();
 	return 4;
 }

@@ -6,14 +6,6 @@
 
 #include "ktap.h"
 
-enum {
-	SYS_ptrace = 101, SIGSTOP = 19, SIGCONT = 18, WUNTRACED = 2, WALL = 0x40000000,
-	PTRACE_TRACEME = 0, PTRACE_PEEKDATA = 2, PTRACE_POKEDATA = 5, PTRACE_CONT = 7, PTRACE_SINGLESTEP = 9,
-	PTRACE_GETREGS = 12, PTRACE_SETREGS = 13, PTRACE_GETFPREGS = 14, PTRACE_SETFPREGS = 15, PTRACE_ATTACH = 16,
-	PTRACE_DETACH = 17, PTRACE_SYSCALL = 24, PTRACE_SETOPTIONS = 0x4200, PTRACE_GETEVENTMSG = 0x4201,
-	PTRACE_GETREGSET = 0x4204, PTRACE_SETREGSET = 0x4205, PTRACE_SEIZE = 0x4206, PTRACE_INTERRUPT = 0x4207,
-	NT_PRSTATUS = 1, NT_PRFPREG = 2, NT_X86_XSTATE = 0x202,
-};
 #define STOPPED(signal)	((signal) << 8 | 0x7f)
 
 struct user_regs {
@@ -28,12 +20,18 @@ static inline long ptrace(long request, const volatile void *address, uint64_t d
 	return syscall4(SYS_ptrace, request, tracee, address, data);
 }
 
+/* WNOHANG: next_stop asks again and again, so that it finds the tracee as early as it can. */
+static int eager_wait;
+
 /* Waits for the tracee's next stop, or its end. */
 static inline int next_stop(void)
 {
 	int status = -1;
+	long pid;
 
-	EXPECT_EQ(wait4(tracee, &status, WALL), tracee);
+	while (!(pid = wait4(tracee, &status, WALL | eager_wait)))
+		;
+	EXPECT_EQ(pid, tracee);
 	return status;
 }
 

@@ -1,6 +1,6 @@
 /*
- * update - one component of a task's extended state set by the update call: the caller's own, a sleeping task's, and
- * that of one that runs meanwhile, on this CPU or another. Catches: a value that is lost, that goes to whoever runs
+ * update - one component of a task's extended state set by the update call: the caller's own, that of a sleeping or
+ * stopped task, and of one that runs meanwhile, on this CPU or another. Catches: a value that is lost, that goes to whoever runs
  * there (museum entry 11), or that costs another register; a component that programs could not set and can now; a
  * queue that grows, keeps the first value, or is not given back.
  */
@@ -11,6 +11,8 @@
 #define ROUNDS		60
 #define LONG_ENOUGH	100000u	/* looks at its own registers */
 #define RUNNERS_CPU	1
+
+enum { CONTINUE = 18, STOP = 19, UNTRACED = 2 }; /* SIGCONT, SIGSTOP, WUNTRACED */
 
 #define NEED_CALL() do { if (!on_tarry()) SKIP("not Linux's"); } while (0)
 #define EACH_COMPONENT(c) for (uint32_t c = AVX; c <= LAST_COMPONENT; c++) if (settable() >> c & 1)
@@ -305,6 +307,39 @@ static void test_runner(void)
 	stay_on_cpus(ALL_CPUS);
 }
 
+/* --- A task that was stopped while it ran --- */
+
+static void test_stopped(void)
+{
+	uint64_t mask = counters().cpus > RUNNERS_CPU ? 1ul << RUNNERS_CPU : ONE_CPU;
+	int status = 0;
+	long pid;
+
+	NEED_CALL();
+	stay_on_cpus(ONE_CPU);
+	memset(shared, 0, sizeof(*shared));
+	pid = start(run_on, mask);
+	while (!shared->rounds)
+		sleep_ms(1);
+	kill((int)pid, STOP);
+	EXPECT_EQ(syscall4(SYS_wait4, pid, &status, UNTRACED, NULL), pid);
+	EXPECT(asleep(pid));
+	EACH_COMPONENT(c) {
+		make_value(value, c, 200 + c);
+		EXPECT_EQ(set(pid, c, value, NULL), 0);
+		EXPECT_EQ(set(pid, c, NULL, old), 0);
+		EXPECT(!memcmp(old, value, component_size(c)));
+	}
+	kill((int)pid, CONTINUE);
+	EACH_COMPONENT(c) {
+		make_value(value, c, 200 + c);
+		if (c < PASID && !arrives(c))
+			FAIL("component %u has not arrived", c);
+	}
+	stop(pid);
+	stay_on_cpus(ALL_CPUS);
+}
+
 /* What nobody has taken goes with the task. */
 static void end_with_queue(void)
 {
@@ -378,6 +413,7 @@ static const struct ktap_test tests[] = {
 	{ "counters", test_counters },
 	{ "a sleeping task", test_sleeper },
 	{ "a running task and its neighbour", test_runner },
+	{ "a stopped task", test_stopped },
 	{ "a task that ends first", test_end },
 	{ "what is refused", test_refused },
 	{ "reserved bits", test_reserved },

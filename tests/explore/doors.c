@@ -135,7 +135,7 @@ static void update_ungated(struct task *target, u8 value)
 	target->exec = false;
 }
 
-static void update_pkru(struct task *target)
+static void update_pkru(struct task *target, u32 value)
 {
 	struct fpu_update update;
 	u32 *pkru = fpu_update_begin(&update, &target->fpu, XF_PKRU);
@@ -143,24 +143,52 @@ static void update_pkru(struct task *target)
 	if (*pkru != target->pkru)
 		fail("I-PKRU: the update begins with another value than the task's own");
 	target->exec = true;
-	*pkru = *pkru == PKRU_DEFAULT ? PKRU_OTHER : PKRU_DEFAULT;
-	target->pkru = *pkru;
+	*pkru = target->pkru = value;
 	fpu_update_finish(&update);
 	target->exec = false;
 }
 
-static void update(u32 index)
+/* An integer-only task has no other component than PKRU; what was queued before it became one is lost. */
+static void change(u32 index, struct door new)
+{
+	struct task *task = me(), *target = &world.task[index];
+
+	task->written = new;
+	task->target = (u8)index;
+	if (!world.config.ungated)
+		update_pkru(target, task->written.pkru);
+	else if (target->fpu.user.fpstate)
+		update_ungated(target, task->written.values.of[UNGATED]);
+	task->target = NOBODY;
+	task->written = (struct door){ 0 };
+}
+
+void take_queued(void)
 {
 	struct task *task = me();
 
-	task->written = (struct door){ .values = { .of = { [UNGATED] = fresh_value() } } };
-	task->target = (u8)index;
-	if (world.config.ungated)
-		update_ungated(&world.task[index], task->written.values.of[UNGATED]);
-	else
-		update_pkru(&world.task[index]);
-	task->target = NOBODY;
-	task->written = (struct door){ 0 };
+	if (!task->queue)
+		return;
+	task->queue = false;
+	change(this_cpu()->current, task->queued);
+}
+
+/* kernel/update.c under its locks, which nothing can come between, decides. */
+static void update(u32 index)
+{
+	struct task *target = &world.task[index];
+	struct door new = { .pkru = target->pkru == PKRU_DEFAULT ? PKRU_OTHER : PKRU_DEFAULT };
+
+	new.values.of[UNGATED] = world.config.ungated ? fresh_value() : 0;
+	if (target == me()) {
+		take_queued();
+		change(index, new);
+	} else if (target->cpu == NOBODY && !target->trail && !target->queue) {
+		change(index, new);
+	} else {
+		target->queued = new;
+		target->queue = true;
+	}
 }
 
 void through_door(enum event event)

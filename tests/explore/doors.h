@@ -7,4 +7,7 @@
 /* The running task's call: EVENT_SIGNAL and what follows it. */
 void through_door(enum event event);
 
+/* What waits for the running task becomes its own: the first thing on the way to user mode. */
+void take_queued(void);
+
 #endif

@@ -131,6 +131,9 @@ static void put_task(struct description *d, const struct order *order, struct pa
 		put_door(d, part, &task->frame);
 	if (task->target != NOBODY)
 		put_door(d, part, &task->written);
+	put(part, task->queue);
+	if (task->queue)
+		put_door(d, part, &task->queued);
 }
 
 static void put_cpu(struct description *d, const struct order *order, struct part *part, u8 index)
@@ -245,6 +248,8 @@ static void note_live(const struct task *task)
 		live[task->logical.of[c]] = task->logical.of[c];
 		if (task->handler)
 			live[task->frame.values.of[c]] = task->frame.values.of[c];
+		if (task->queue)
+			live[task->queued.values.of[c]] = task->queued.values.of[c];
 		if (task->target != NOBODY)
 			live[task->written.values.of[c]] = task->written.values.of[c];
 	}

@@ -51,18 +51,26 @@ static bool is_target(const struct cpu *cpu, u32 index)
 	       (alive(index) && task->cpu == NOBODY && !task->trail && !task->killed && !world_held(index));
 }
 
+static bool may_update(u32 index)
+{
+	const struct task *task = &world.task[index];
+
+	return alive(index) && !task->killed && !world_held(index) &&
+	       (!world.config.ungated || task->fpu.user.fpstate);
+}
+
 static u64 door_options(const struct cpu *cpu)
 {
 	u64 options = 0;
 
 	if (world.config.signals)
 		options = world.task[cpu->current].handler ? BIT(EVENT_SIGRETURN) : BIT(EVENT_SIGNAL);
-	for (u32 i = 0; i < world.config.users && world.config.debugger; i++)
-		if (is_target(cpu, i)) {
-			options |= BIT(EVENT_REGSET_0 + i);
-			if (!world.config.ungated || world.task[i].fpu.user.fpstate)
-				options |= BIT(EVENT_UPDATE_0 + i);
-		}
+	for (u32 i = 0; i < world.config.users; i++) {
+		if (is_target(cpu, i) && world.config.debugger)
+			options |= BIT(EVENT_REGSET_0 + i) | (may_update(i) ? BIT(EVENT_UPDATE_0 + i) : 0);
+		if (!is_target(cpu, i) && world.config.queue && may_update(i))
+			options |= BIT(EVENT_UPDATE_0 + i);
+	}
 	return options;
 }
 
@@ -88,9 +96,9 @@ static u64 system_calls(const struct cpu *cpu)
 			options |= BIT(EVENT_FORK_0 + i);
 	if (world.config.intonly && cpu->current == world.config.users - 1)
 		options |= BIT(EVENT_EXEC_INTEGER);
-	if (world.config.signals || world.config.debugger)
-		options = (options & ~BIT(EVENT_EXEC)) | door_options(cpu);
-	return options;
+	if (world.config.no_exec)
+		options &= ~BIT(EVENT_EXEC);
+	return options | door_options(cpu);
 }
 
 static u64 user_options(const struct task *task)

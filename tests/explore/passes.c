@@ -15,7 +15,7 @@
 struct pass {
 	const char *what;
 	u8 users, suspended;
-	bool damage, pkru, power, every_point, signals, debugger, load, long_run;
+	bool damage, pkru, power, every_point, signals, debugger, load, queue, long_run;
 	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
@@ -26,6 +26,7 @@ static const struct pass one_cpu[] = {
 	{ "signals", 2, 1, .signals = true, .only = NOT_BOTH },
 	{ "a debugger, update=flag", 2, 0, .debugger = true },
 	{ "a debugger, update=load", 2, 1, .debugger = true, .load = true, .only = NOT_BOTH },
+	{ "queued updates", 2, 1, .queue = true, .load = true, .only = NOT_BOTH },
 	{ "two contexts, preempted anywhere", 2, 2, .damage = true },
 	{ "values and damage", 3, 0, .damage = true },
 };
@@ -35,6 +36,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, signals", 2, 0, .signals = true, .only = NOT_BOTH },
 	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true, .only = NOT_BOTH },
+	{ "two contexts, queued updates", 2, 0, .queue = true, .only = NOT_BOTH },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
 	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
@@ -55,8 +57,10 @@ static bool explore_pass(struct config config, const struct pass *pass)
 	config.signals = pass->signals;
 	config.debugger = pass->debugger;
 	config.load = pass->load;
+	config.queue = pass->queue;
+	config.no_exec = pass->signals || pass->debugger || pass->queue;
 	config.every_point = pass->every_point;
-	config.scrub = config.cpus > 1 || pass->signals || pass->debugger;
+	config.scrub = config.cpus > 1 || pass->signals || pass->debugger || pass->queue;
 	return search(&config, pass->what);
 }
 

@@ -67,7 +67,7 @@ static void exec(bool integer_only)
 	fpu_exec(&task->fpu, integer_only, spare);
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
-	task->doomed = task->exec = task->handler = false;
+	task->doomed = task->exec = task->handler = task->queue = false;
 	task->frame = (struct door){ 0 };
 }
 
@@ -76,6 +76,7 @@ static void die(void)
 	this_cpu()->interrupts = false;
 	this_cpu()->dead = this_cpu()->current;
 	me()->life = LIFE_ENDING;
+	me()->queue = false;
 	fpu_death(&me()->fpu);
 	if (me()->fpu.active)
 		fail("I-LIFE: a dead task's context is still active");
@@ -96,6 +97,7 @@ u8 fresh_value(void)
 			held[world.task[i].logical.of[c]] = true;
 			held[world.task[i].frame.values.of[c]] = true;
 			held[world.task[i].written.values.of[c]] = true;
+			held[world.task[i].queued.values.of[c]] = true;
 		}
 		for (u32 i = 0; i < images_count(); i++) {
 			image = image_state(i);
@@ -116,6 +118,10 @@ static bool exit_to_user(void)
 	struct task *task = me();
 	bool good;
 
+	while (task->queue) {
+		take_queued();
+		trail_begin(EVENT_EXIT); /* as it was before */
+	}
 	this_cpu()->interrupts = false;
 	good = !(task->fpu.flags & TASK_NEED_FPU_LOAD) || fpu_exit_to_user(&task->fpu) ||
 	       fpu_exit_to_user(&task->fpu);

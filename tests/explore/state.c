@@ -15,8 +15,8 @@ struct saved_task {
 	s32 last_cpu;
 	u16 trail;
 	u8 trail_cpu, life, cpu, child, target;
-	struct door frame, written;
-	bool handler, exec, killed, doomed, bad;
+	struct door frame, written, queued;
+	bool handler, exec, killed, doomed, bad, queue;
 };
 
 struct saved_cpu {
@@ -60,6 +60,8 @@ static u32 save_task(u32 index)
 	to.handler = task->handler;
 	to.frame = task->frame;
 	to.written = task->written;
+	to.queue = task->queue;
+	to.queued = task->queued;
 	to.exec = task->exec;
 	to.killed = task->killed;
 	to.doomed = task->doomed;
@@ -95,6 +97,8 @@ static void restore_task(u32 index, u32 part)
 	task->handler = from->handler;
 	task->frame = from->frame;
 	task->written = from->written;
+	task->queue = from->queue;
+	task->queued = from->queued;
 	task->exec = from->exec;
 	task->killed = from->killed;
 	task->doomed = from->doomed;

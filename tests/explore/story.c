@@ -50,7 +50,7 @@ static void say(enum event event, char *text, size_t size)
 	if (plain[event])
 		snprintf(text, size, "%s", plain[event]);
 	else if (event >= EVENT_UPDATE_0)
-		snprintf(text, size, "changes one component of %s", task_name(event - EVENT_UPDATE_0));
+		snprintf(text, size, "changes one component of %s, or queues it while that runs", task_name(event - EVENT_UPDATE_0));
 	else if (event >= EVENT_REGSET_0)
 		snprintf(text, size, "reads and writes the registers of %s", task_name(event - EVENT_REGSET_0));
 	else if (event >= EVENT_DAMAGE_0)

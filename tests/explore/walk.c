@@ -121,8 +121,12 @@ static struct config config_of(u64 seed)
 
 	config.ungated = seed / 9 & 1;
 	config.pkru = seed / 18 & 1;
-	config.damage = seed / 36 & 1;
-	config.power = seed / 72 & 1;
+	config.power = seed / 36 & 1;
+	config.signals = seed / 72 & 1;
+	config.debugger = seed / 144 & 1;
+	config.damage = seed / 288 & 1 && !config.signals && !config.debugger; /* its values can't be right */
+	config.load = seed / 288 & 1;
+	config.queue = config.debugger;
 	return config;
 }
 

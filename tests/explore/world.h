@@ -48,7 +48,8 @@ struct task {
 	u8 child;      /* that it is making, or NOBODY */
 	u8 target;     /* whose registers it reads or writes through a door, or NOBODY */
 	bool handler;  /* in a signal handler: frame has what it will return to */
-	struct door frame, written; /* written: what the target is to get */
+	bool queue;    /* queued waits for it */
+	struct door frame, written, queued; /* written: what the target is to get; queued: of one component */
 	bool exec;     /* its logical values are about to change */
 	bool killed, doomed; /* doomed: its fpstate is damaged, it must not see user mode again */
 };
@@ -75,6 +76,8 @@ struct config {
 	bool signals; /* as in doors.c; and there: */
 	bool debugger; /* reads and writes of registers, updates of one component, */
 	bool load;    /* with update=load */
+	bool queue;   /* updates of tasks that run */
+	bool no_exec;
 	bool scrub;   /* what nobody may rely on is overwritten at once (scrub.c) */
 };
 

@@ -80,6 +80,8 @@ def wrong_of(lab, wrong):
 def trouble_with_wrong(lab, wrong, result):
     """What the grader did not see, or nothing."""
     lost = [mark.name for mark in result.marks if mark.earned < mark.points]
+    if result.marks[0].context[:1] == [grade.UNTESTED]:
+        return "does not build"
     missed = [name for name in wrong.loses if name not in lost]
     if missed:
         return f"keeps {'; '.join(missed)}"
@@ -87,6 +89,8 @@ def trouble_with_wrong(lab, wrong, result):
 
 
 def trouble_with(result, score):
+    if result.marks[0].context[:1] == [grade.UNTESTED]:
+        return "does not build"
     return "" if result.score() == score else f"{result.score()} points, not {score}"
 
 

@@ -19,8 +19,10 @@ function read() {
 		what: text(document.querySelector("#what")), why: text(document.querySelector("#why")),
 		record: here ? [...here.children].map(text) : [], site: text(document.querySelector("#site")),
 		source: text(document.querySelector("#source .here")), lit: all("#diagram .lit").map(e => e.id),
-		cpus: Object.fromEntries(all(".row.cpu").map(r => [r.dataset.cpu, r.querySelector(".owner").childNodes[1].textContent])),
-		contexts: Object.fromEntries(all(".row.context").map(r => [r.dataset.context, [text(r.querySelector("span > small")), ...places(r)]])),
+		cpus: Object.fromEntries(all(".row.cpu").map(row =>
+			[row.dataset.cpu, row.querySelector(".owner").childNodes[1].textContent])),
+		contexts: Object.fromEntries(all(".row.context").map(row =>
+			[row.dataset.context, [text(row.querySelector("span > small")), ...places(row)]])),
 		counters: all("#counters b").map(text), matches: text(document.querySelector("#matches")),
 		elements: all("*").length, overflow: document.documentElement.scrollWidth > innerWidth
 			|| document.documentElement.scrollHeight > innerHeight,

@@ -12,8 +12,8 @@ import os
 import sys
 import tempfile
 
-from framework import ROOT, WORK, Skip, command, excerpt, expect, expect_equal
-from pages import INSTALL_SECONDS, PLAYWRIGHT, browse, moments, read_trace, require_browser
+from framework import ROOT, WORK, command, expect, expect_equal
+from pages import PLAYWRIGHT, browse, moments, read_trace, require
 
 TOOLS = ("stepper", "perfetto", "vcd")
 SPEEDSCOPE = os.path.join(PLAYWRIGHT, "node_modules", "speedscope", "dist", "release", "index.html")
@@ -70,7 +70,8 @@ def check_rules(events):
             expect(first["dur"] >= 0 and first["ts"] + first["dur"] <= second["ts"] + 1e-3,
                    f"two slices of row {row} overlap: {first} {second}")
     for number, ends in arrows.items():
-        expect([end["ph"] for end in ends] == ["s", "f"] and ends[0]["tid"] != ends[1]["tid"], f"arrow {number}: {ends}")
+        expect([end["ph"] for end in ends] == ["s", "f"] and ends[0]["tid"] != ends[1]["tid"],
+               f"arrow {number}: {ends}")
     return rows
 
 
@@ -84,7 +85,7 @@ def perfetto_rules(path):
         expect_equal([event["args"]["owner"] for event in rows[1, cpu]], wanted, f"the owners of CPU {cpu}")
     for context, wanted in states.items():
         expect_equal([event["name"] for event in rows[2, context]], wanted, f"the states of context {context}")
-    steps = [r for r in records if r["kind"] in ("transition", "owner")]
+    steps = [r for r in records if r["kind"] in ("transition", "owner", "update")]
     expect_equal([event["args"]["seq"] for event in events if event["ph"] == "i"],
                  [r["seq"] for r in sorted(steps, key=lambda r: r["t"])], "the instants")
     last = [event for event in events if event["ph"] == "C"][-1]["args"]
@@ -95,7 +96,7 @@ def perfetto_rules(path):
 
 def speedscope(path):
     """What speedscope has read from the file, as it writes it out again."""
-    require_browser()
+    require("browser")
     _, records = read_trace(path)
     output = converted("perfetto", path)
     script = output + ".js"
@@ -107,11 +108,11 @@ def speedscope(path):
             for profile in found["profiles"]}
     owners, states = owners_and_states(records)
     expect_equal(len(rows), len(owners) + len(states), "the number of rows")
+    special = {None: "nobody", "kernel": "the kernel", "init": "initial values"}
     for cpu, wanted in owners.items():
         [row] = [row for name, row in rows.items() if f"CPU {cpu} " in name]
-        expect_equal([name if name in ("nobody", "the kernel", "initial values") else "" for name in row],
-                     [{None: "nobody", "kernel": "the kernel", "init": "initial values"}.get(it, "") for it in wanted],
-                     f"the owners of CPU {cpu}")
+        expect_equal([name if name in special.values() else "a task's" for name in row],
+                     [special.get(owner, "a task's") for owner in wanted], f"the owners of CPU {cpu}")
     for number, wanted in states.items():
         [row] = [row for name, row in rows.items() if f"(context {number})" in name]
         expect_equal(row, wanted, f"the states of context {number}")
@@ -138,9 +139,7 @@ def read_dump(text):
 
 def waves(path):
     """Through GTKWave's format and back, then against the trace."""
-    done = command([os.path.join(ROOT, "tools", "deps.sh"), "waves"], INSTALL_SECONDS)
-    if done.returncode:
-        raise Skip("no GTKWave: " + excerpt(done.stderr).replace("\n", " "))
+    require("waves")
     _, records = read_trace(path)
     output = converted("vcd", path)
     done = command(["vcd2fst", output, output + ".fst"])
@@ -172,8 +171,9 @@ def bad_files(path):
         whole = file.read()
     lines = whole.split(b"\n")
     step = next(number for number, line in enumerate(lines, 1) if b'"SWITCH_OUT"' in line)
-    bad = (("empty", b"", "is empty"), ("text", b"hello\n", "line 1 is not the header"), ("binary", bytes(range(256)), "line 1"),
-           ("no header", b"\n".join(lines[1:]), "line 1 is not the header"), ("only a header", lines[0] + b"\n", "no records"),
+    bad = (("empty", b"", "is empty"), ("text", b"hello\n", "line 1 is not the header"),
+           ("binary", bytes(range(256)), "line 1"), ("only a header", lines[0] + b"\n", "no records"),
+           ("no header", b"\n".join(lines[1:]), "line 1 is not the header"),
            ("old", whole.replace(b'"format":1', b'"format":0', 1), "another version"),
            ("garbage", changed(lines, 3, b"{", b"{{"), "line 3 is no JSON object"),
            ("number", changed(lines, 3, lines[2], b"17"), "line 3 is no JSON object"),
@@ -205,6 +205,6 @@ def bad_files(path):
 
 def tests(small_trace):
     """small_trace() gives the path of a trace of two processors that lacks nothing."""
-    for name, check in (("bad files", bad_files), ("Chrome's JSON", perfetto_rules), ("Chrome's JSON in speedscope", speedscope),
-                        ("waves through GTKWave", waves)):
+    for name, check in (("bad files", bad_files), ("Chrome's JSON", perfetto_rules),
+                        ("Chrome's JSON in speedscope", speedscope), ("waves through GTKWave", waves)):
         yield name, lambda check=check: check(small_trace())

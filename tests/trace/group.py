@@ -37,7 +37,7 @@ intcrash none
 crash null
 exit
 """
-SHOWN = b"mandelbrot -q | cat\ntrue\nsleep 0.05\nintcrash none\ncrypt\nexit\n"
+SHOWN = os.path.join(ROOT, "tools", "stepper", "example.sh")
 SHARED = threading.Lock()
 SHELL_PROGRAM = os.path.join(BUILD, "user", "bin", "sh")
 UPDATING_PROGRAM = os.path.join(BUILD, "user", "test", "update")
@@ -169,10 +169,20 @@ def many_switches(policy):
     check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
 
 
+@functools.lru_cache(maxsize=None)
+def update_run(option):
+    make("build/user/test/update")
+    return traced_run(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+
+
+def flagged_updates():
+    with SHARED:
+        return update_run("flag")
+
+
 def updates(option):
     """Each update of one component, by what became of it and where the value before was."""
-    make("build/user/test/update")
-    records, stats = traced(UPDATING_PROGRAM, "--cmdline", f"debug update={option}")
+    records, stats = read_run(*(flagged_updates() if option == "flag" else update_run(option)))
     lost = check(records, stats, "deferred")
     shown = [record for record in records if record["kind"] == "update"]
     for field, words in (("ending", {"flag": "flagged", "load": "loaded", "direct": "direct",
@@ -189,7 +199,8 @@ def updates(option):
 @functools.lru_cache(maxsize=None)
 def shared_trace():
     """The file of one run on two processors, for all tests of what shows a trace."""
-    return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=SHOWN)[0]
+    with open(SHOWN, "rb") as file:
+        return traced_run(SHELL_PROGRAM, "--smp", "2", stdin=file.read())[0]
 
 
 def one_trace():
@@ -206,6 +217,6 @@ def tests():
     yield "updates", lambda: updates("flag")
     yield "updates, loaded at once", lambda: updates("load")
     yield "integer-only, ts", lambda: small_run("deferred", "--intonly", "ts")
-    yield from pages.tests(one_trace)
+    yield from pages.tests(one_trace, lambda: flagged_updates()[0])
     yield from converters.tests(one_trace)
     yield "bochs", lambda: small_run("deferred", "--machine", "bochs")

@@ -4,7 +4,6 @@ What the page must show is worked out here a second time and in another way: by 
 first on. Without a browser these tests are skipped.
 """
 
-import functools
 import itertools
 import json
 import os
@@ -12,39 +11,43 @@ import sys
 import tempfile
 import threading
 
-from framework import BUILD, ROOT, WORK, Skip, command, excerpt, expect, expect_equal
+from framework import BUILD, ROOT, WORK, Fail, Skip, command, excerpt, expect, expect_equal
 
 STEPPER = [sys.executable, os.path.join(ROOT, "tools", "stepper.py")]
 DRIVER = os.path.join(ROOT, "tests", "trace", "browser.js")
 PLAYWRIGHT = os.path.join(BUILD, "playwright")
 # Of playwright-core one that Debian 12's Node is new enough for; speedscope is for converters.py.
 PACKAGES = ("playwright-core@1.56.1", "speedscope@1.25.0")
-INSTALL_SECONDS = 400
+INSTALL_SECONDS = 300
 FAR = 30                                           # records that are stepped through, forward and back
 MANY = 100_000
 MOST_ELEMENTS = 1500                               # of a page with any number of records
 WINDOW_GUTTER, WINDOW_ZOOM = 118, 8                # lanes.js: where the first column is, how wide one is at first
 FOUND_IN = "kernel_fpu_begin_first"
-INSTALLING = threading.Lock()
+OWNERS = {None: {"nobody's"}, "kernel": {"the kernel's"}, "init": {"initial values"}}
+INSTALLING, INSTALLED = threading.Lock(), set()
 
 
-@functools.lru_cache(maxsize=None)
-def missing_browser():
-    """Installs what is missing; why that failed, or empty."""
-    done = command([os.path.join(ROOT, "tools", "deps.sh"), "browser"], INSTALL_SECONDS)
-    if not done.returncode and not os.path.exists(os.path.join(PLAYWRIGHT, *PACKAGES)):
-        done = command(["npm", "install", "--prefix", PLAYWRIGHT, "--no-save", "--no-audit", "--no-fund",
-                        "--ignore-scripts", *PACKAGES], INSTALL_SECONDS)
-        if not done.returncode:
-            os.makedirs(os.path.join(PLAYWRIGHT, *PACKAGES))
-    return excerpt(done.stderr).replace("\n", " ") if done.returncode else ""
+def install(*words):
+    """Runs what installs something; the test is skipped if it can't be had."""
+    try:
+        done = command(words, INSTALL_SECONDS)
+    except Fail as reason:
+        raise Skip(str(reason).replace("\n", " ")) from reason
+    if done.returncode:
+        raise Skip(f"{words[0]}: " + excerpt(done.stderr).replace("\n", " "))
 
 
-def require_browser():
+def require(what):
+    """browser or waves, as in tools/deps.sh."""
     with INSTALLING:
-        reason = missing_browser()
-    if reason:
-        raise Skip("no browser: " + reason)
+        if what not in INSTALLED:
+            install(os.path.join(ROOT, "tools", "deps.sh"), what)
+            if what == "browser" and not os.path.exists(os.path.join(PLAYWRIGHT, *PACKAGES)):
+                install("npm", "install", "--prefix", PLAYWRIGHT, "--no-save", "--no-audit", "--no-fund",
+                        "--fetch-retries=1", "--fetch-timeout=30000", "--ignore-scripts", *PACKAGES)
+                os.makedirs(os.path.join(PLAYWRIGHT, *PACKAGES))
+            INSTALLED.add(what)
 
 
 def make_page(path):
@@ -72,7 +75,7 @@ def moments(records, first):
     for r in records:
         if r["kind"] != "snapshot-context":
             owners[r["cpu"]] = r["owner"]
-        if "context" in r:
+        if "last_cpu" in r:
             state = r["to"] if r["kind"] == "transition" else "CACHED" if r["need_load"] else "ACTIVE"
             contexts[r["context"]] = (state, r["last_cpu"])
         shown = {}
@@ -87,16 +90,11 @@ def moments(records, first):
             del contexts[r["context"]]
 
 
-def owner_word(owner, names):
-    special = {None: "nobody's", "kernel": "the kernel's", "init": "initial values"}
-    return special.get(owner) or names[owner]
-
-
 def compare_record(seen, record, name):
     """One read with the record that must be shown. name: number and name of the context's task."""
     cells = seen["record"]
     expect_equal(cells[:1] + cells[2:3], [str(record["seq"]), str(record["cpu"])], "record and CPU in the list")
-    if record["kind"] == "owner":
+    if record["kind"] != "transition":
         expect_equal([word for word in seen["lit"] if word != "edge-CACHED-INACTIVE"], [], "what is lit")
         return
     pair, event = f"{record['from']}-{record['to']}", record["event"]
@@ -118,12 +116,14 @@ def compare(seen, wanted):
         compare_record(one, record, name)
         for number, shown in one["contexts"].items():
             expect_equal(shown, contexts.get(number), f"record {record['seq']}: context {number}")
-        expect(str(record["context"]) in one["contexts"] if "context" in record else str(record["cpu"]) in one["cpus"],
+        about = record.get("context", record["cpu"])
+        expect(str(about) in one["contexts" if "context" in record else "cpus"],
                f"record {record['seq']}: what it is about is not in sight")
         for cpu, text in one["cpus"].items():
-            wanted_word = owner_word(owners.get(int(cpu)), {int(number): number for number in contexts})
-            same = text == wanted_word or not isinstance(owners.get(int(cpu)), (str, type(None)))
-            expect(same, f"record {record['seq']}: CPU {cpu} is {text}, not {wanted_word}")
+            owner = owners.get(int(cpu))
+            names = OWNERS.get(owner) or {name for r, _, _, name in wanted if r.get("context") == owner}
+            expect(text.removesuffix(" (has ended)") in names or not names,
+                   f"record {record['seq']}: CPU {cpu} is {text}, not {names}")
         expect(not one["overflow"], "the page is larger than the window")
 
 
@@ -131,7 +131,8 @@ def context_names(records):
     """For each record, "number name" of the task whose values it is about, as the page has to find it: births are
     recorded by the parent."""
     own, named = {}, {}
-    spoken = [(r, f"{r['task']} {r['name']}", r.get("event") in ("BIRTH", "SWITCH_IN")) for r in records if "context" in r]
+    spoken = [(r, f"{r['task']} {r['name']}", r.get("event") in ("BIRTH", "SWITCH_IN"))
+              for r in records if "last_cpu" in r]
     for r, text, foreign in sorted(spoken, key=lambda it: it[2]):
         own.setdefault(r["context"], text)
     for r, text, foreign in spoken:
@@ -145,7 +146,7 @@ def expected(records, first=0):
     """What stepping must show from a record on: (record, owners, contexts, name) without the snapshots."""
     names = context_names(records)
     return [(r, owners, contexts, names.get(r["seq"], "")) for r, owners, contexts in moments(records, first)
-            if r["kind"] in ("transition", "owner")]
+            if r["kind"] in ("transition", "owner", "update")]
 
 
 def reads(keys):
@@ -155,8 +156,8 @@ def reads(keys):
 def stepping(page, wanted):
     """From both ends, and back: the same moments in the other order."""
     far = min(FAR, len(wanted))
-    actions = reads(["Home", *["ArrowRight"] * (far - 1), *["ArrowLeft"] * (far - 1), "End", *["ArrowLeft"] * (far - 1)])
-    seen = browse(page, actions)
+    right, left = ["ArrowRight"] * (far - 1), ["ArrowLeft"] * (far - 1)
+    seen = browse(page, reads(["Home", *right, *left, "End", *left]))
     compare(seen[:far], wanted[:far])
     compare(seen[far:2 * far - 1], wanted[:far - 1][::-1])
     compare(seen[2 * far - 1:], wanted[-far:][::-1])
@@ -185,6 +186,21 @@ def finding(page, wanted):
                               ("after playing", sequence[-1:])):
         expect_equal(seen[:len(wanted_here)], wanted_here, f"the records {what}")
         del seen[:len(wanted_here)]
+
+
+def updates(path):
+    """Records of updates are found, and tell what the trace says."""
+    _, records = read_trace(path)
+    wanted = [r for r in records if r["kind"] == "update"][:FAR]
+    found = browse(make_page(path), [["choose", "#event", "update"], ["key", "Escape"], *reads(["e"] * len(wanted))])
+    for seen, record in zip(found, wanted):
+        expect_equal(seen["record"][0], str(record["seq"]), "the record")
+        expect(seen["why"].startswith(record["component"] + " ") and seen["why"].endswith(f": {record['ending']}."),
+               f"record {record['seq']}: the sentence", seen["why"])
+        expect(str(record["context"]) in seen["contexts"], f"record {record['seq']}: its context is not in sight")
+    for tool in ("perfetto", "vcd"):
+        done = command([sys.executable, os.path.join(ROOT, "tools", tool + ".py"), path])
+        expect(done.returncode == 0 and not done.stderr, f"{tool} refuses updates", done.stderr)
 
 
 def write_trace(header, records):
@@ -219,15 +235,16 @@ def read_trace(path):
     return header, records
 
 
-def tests(small_trace):
-    """small_trace() gives the path of a trace of two processors that lacks nothing."""
+def tests(small_trace, update_trace):
+    """Functions that give the path of a trace: of two processors that lacks nothing, and of updates."""
     def with_page(check):
         def run():
-            require_browser()
+            require("browser")
             path = small_trace()
             check(path, *read_trace(path))
         return run
 
     yield "page: stepping", with_page(lambda path, header, records: stepping(make_page(path), expected(records)))
     yield "page: finding", with_page(lambda path, header, records: finding(make_page(path), expected(records)))
+    yield "page: updates", with_page(lambda *_: updates(update_trace()))
     yield f"page: {MANY} records", with_page(lambda path, header, records: many(header, records))

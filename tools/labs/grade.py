@@ -17,6 +17,7 @@ from . import runs, story, tree as trees
 from .course import LabError
 
 AT_ONCE = 2
+UNTESTED = "nothing could be tested"
 
 
 @dataclasses.dataclass
@@ -199,8 +200,8 @@ def grade(root, lab, student, keep=False):
         except LabError as error:
             trouble = [str(error)]
         if trouble:
-            marks = [Mark(test.name, test.points, 0, ["nothing could be tested"]) for test in lab.tests]
-            marks[0].context = ["nothing could be tested:", *trouble]
+            marks = [Mark(test.name, test.points, 0, [UNTESTED]) for test in lab.tests]
+            marks[0].context = [UNTESTED, *trouble]
         else:
             marks = grading.judge_all()
         return Report(lab, marks, time.monotonic() - started)

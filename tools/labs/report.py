@@ -11,7 +11,7 @@ UNFINISHED = "The grader did not come to its end (out of time or memory?): no po
 
 
 def line(mark):
-    sign = "ok  " if mark.earned == mark.points else "FAIL"
+    sign = "FAIL" if mark.context else "ok  "
     return f"{sign} {mark.name}: {mark.earned}/{mark.points}"
 
 
@@ -27,7 +27,7 @@ def text(report):
 def gradescope(report):
     """The object that Gradescope reads."""
     tests = [{"name": mark.name, "number": str(number), "score": mark.earned, "max_score": mark.points,
-              "status": "passed" if mark.earned == mark.points else "failed",
+              "status": "failed" if mark.context else "passed",
               "output": "\n".join(mark.context), "output_format": "text", "visibility": "visible"}
              for number, mark in enumerate(report.marks, 1)]
     return {"score": report.score(), "execution_time": round(report.seconds, 1), "output": text(report).splitlines()[-1],

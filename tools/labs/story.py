@@ -59,9 +59,9 @@ def transitions(trace, place):
 
 
 def of_output(lines):
-    """The test's own words: what was expected and what was seen."""
-    return [line.removeprefix("# ") for line in lines if line.startswith("# ") and not PLACE.fullmatch(line)
-            ][:TEXT_LINES]
+    """The test's own words: what was expected and what was seen, each once."""
+    words = [line.removeprefix("# ") for line in lines if line.startswith("# ") and not PLACE.fullmatch(line)]
+    return list(dict.fromkeys(words))[:TEXT_LINES]
 
 
 def place_of(lines):

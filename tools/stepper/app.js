@@ -9,7 +9,8 @@ let task = -1, found = [], timer = 0;
 const lanes = new Lanes(byId("lanes"), record => go(placeOf(record)));
 const list = new VirtualList(byId("list"), 20, p => recordRow(shown[p], p === at));
 let nowRows = [];
-const now = new VirtualList(byId("now"), 34, k => k < cpus ? cpuRow(k, shown[at]) : contextRow(nowRows[k - cpus], shown[at]));
+const now = new VirtualList(byId("now"), 34,
+	k => k < cpus ? cpuRow(k, shown[at]) : contextRow(nowRows[k - cpus], shown[at]));
 
 /* Only contexts of the chosen task, if one is chosen. */
 function wanted(slot) {
@@ -58,8 +59,7 @@ function choose(tid) {
 
 function jump(step) {
 	const event = byId("event").value;
-	const good = i => event === "owner" ? col.kind[i] === OWNER
-		: event === "avoided" ? col.avoided[i] : eventName(i) === event;
+	const good = i => event === "avoided" ? col.avoided[i] : label(i) === event;
 	const next = seek(at, step, good);
 	if (next >= 0)
 		go(next);
@@ -92,12 +92,14 @@ function help(open) {
 }
 
 const KEYS = {
-	ArrowRight: () => go(at + 1), ArrowLeft: () => go(at - 1), ArrowDown: () => go(at + 1), ArrowUp: () => go(at - 1),
+	ArrowRight: () => go(at + 1), ArrowLeft: () => go(at - 1),
+	ArrowDown: () => go(at + 1), ArrowUp: () => go(at - 1),
 	PageDown: () => go(at + PAGE_STEPS), PageUp: () => go(at - PAGE_STEPS),
 	Home: () => go(0), End: () => go(shown.length - 1), " ": () => play(!timer),
 	e: () => jump(1), E: () => jump(-1), n: () => nextFound(1), N: () => nextFound(-1),
 	t: () => choose(task < 0 ? subject(shown[at]) : -1), Escape: () => choose(-1),
-	"/": () => byId("search").select(), "+": () => lanes.resize(1), "-": () => lanes.resize(-1), "?": () => help(true),
+	"/": () => byId("search").select(), "?": () => help(true),
+	"+": () => lanes.resize(1), "-": () => lanes.resize(-1),
 };
 
 function onKey(event) {
@@ -116,22 +118,24 @@ function onKey(event) {
 }
 
 function fillSelects() {
-	byId("task").append(new Option("all tasks", -1), ...allTasks().map(([tid, names]) => new Option(`${tid} ${names}`, tid)));
-	const seen = new Set();
+	const tasks = allTasks().map(([tid, names]) => new Option(`${tid} ${names}`, tid)), seen = new Set();
+	byId("task").append(new Option("all tasks", -1), ...tasks);
 	for (const i of shown)
-		seen.add(eventName(i) || "owner");
-	byId("event").append(...meta.events.map(e => e.name).filter(name => seen.has(name)).map(name => new Option(name, name)),
-		new Option("a load avoided", "avoided"));
-	if (seen.has("owner"))
-		byId("event").append(new Option("another owner", "owner"));
+		seen.add(label(i));
+	const events = meta.events.map(event => event.name).filter(name => seen.has(name));
+	byId("event").append(...events.map(name => new Option(name, name)), new Option("a load avoided", "avoided"));
+	for (const [name, text] of [["owner", "another owner"], ["update", "one component changed"]])
+		if (seen.has(name))
+			byId("event").append(new Option(text, name));
 }
 
 function fillPage() {
-	const { policy, mechanism } = meta.header;
-	byId("about").textContent = `${meta.file}: ${count} records, ${cpus} CPU${cpus > 1 ? "s" : ""}, policy ${policy}, ${
-		mechanism === "soft" ? "XSAVES by the model" : "the processor's own XSAVES"}${meta.cut ? " (the trace's end is missing)" : ""}`;
-	for (const [colour, text] of [["#2e9e4f", "ACTIVE: registers"], ["#2f7bd0", "CACHED: both"], ["#c4c4c4", "INACTIVE: memory"],
-		["#333", "kernel"], ["#e4e4e4", "initial"]]) {
+	const how = meta.header.mechanism === "soft" ? "XSAVES by the model" : "the processor's own XSAVES";
+	byId("about").textContent = `${meta.file}: ${count} records, ${cpus} CPU${cpus > 1 ? "s" : ""}, policy ${
+		meta.header.policy}, ${how}${meta.cut ? " (the trace's end is missing)" : ""}`;
+	for (const [colour, text] of [[STATE_COLOURS[ACTIVE], "ACTIVE: registers"], [STATE_COLOURS[CACHED], "CACHED: both"],
+		[STATE_COLOURS[INACTIVE], "INACTIVE: memory"], [ownerColour(meta.kernel), "kernel"],
+		[ownerColour(meta.initial), "initial"]]) {
 		const swatch = make("i", "");
 		swatch.style.background = colour;
 		byId("legend").append(swatch, text);

@@ -1,12 +1,16 @@
 /*
- * Which records one steps through: those of one task, or all. Snapshots repeat what is known and are left out. And the
- * ways to find a record among them: by its place, by an event, by a text. Nothing here touches the page.
+ * Which records one steps through: those of one task, or all. Snapshots repeat what is known and are left out. And
+ * the ways to find a record among them: by its place, by an event, by a text. Nothing here touches the page.
  */
 let shown = chosen(-1);
 
-/* The task whose values a record is about; an owner record is about who did it. */
+/* The task whose values a record is about; an owner record and an update are about who did it. */
 function subject(i) {
 	return col.kind[i] === TRANSITION ? taskOf(i).tid : col.task[i];
+}
+
+function isStep(i) {
+	return col.kind[i] === TRANSITION || col.kind[i] === OWNER || col.kind[i] === UPDATE;
 }
 
 /* The numbers of the records of a task, or of all tasks (-1). */
@@ -14,7 +18,7 @@ function chosen(tid) {
 	const numbers = new Int32Array(count);
 	let n = 0;
 	for (let i = 0; i < count; i++)
-		if ((col.kind[i] === TRANSITION || col.kind[i] === OWNER) && (tid < 0 || subject(i) === tid))
+		if (isStep(i) && (tid < 0 || subject(i) === tid))
 			numbers[n++] = i;
 	return numbers.subarray(0, n);
 }
@@ -23,7 +27,7 @@ function chosen(tid) {
 function allTasks() {
 	const names = new Map();
 	for (let i = 0; i < count; i++) {
-		if (col.kind[i] !== TRANSITION && col.kind[i] !== OWNER)
+		if (!isStep(i))
 			continue;
 		const { tid, name } = taskOf(i);
 		if (!names.has(tid))
@@ -49,10 +53,10 @@ function seek(place, step, good) {
 /* All that can be searched for in a record, in lower case. */
 function searchText(i) {
 	const site = meta.sites[col.site[i]];
-	return [eventName(i) || `owner ${ownerText(col.owner[i], i)}`, taskText(i), `cpu ${col.cpu[i]}`,
+	return [label(i), col.kind[i] === OWNER ? ownerText(col.owner[i], i) : "", taskText(i), `cpu ${col.cpu[i]}`,
 		col.slot[i] >= 0 ? `context ${meta.contexts[col.slot[i]]}` : "",
-		col.kind[i] === TRANSITION ? `${meta.states[col.from[i]]} ${meta.states[col.to[i]]}` : "", movedText(i),
-		site ? `${site.file}:${site.line} ${site.function}` : ""].join(" ").toLowerCase();
+		col.kind[i] === TRANSITION ? `${meta.states[col.from[i]]} ${meta.states[col.to[i]]}` : "",
+		movedText(i), site ? `${site.file}:${site.line} ${site.function}` : ""].join(" ").toLowerCase();
 }
 
 /* Places in shown whose record has all words of the text. */
@@ -69,6 +73,10 @@ function search(text) {
 
 /* What a record says of saving and loading, in a few words. */
 function movedText(i) {
+	if (col.kind[i] === OWNER)
+		return `registers: ${ownerText(col.owner[i], i)}`;
+	if (col.kind[i] === UPDATE)
+		return meta.names[col.note[i]];
 	if (col.avoided[i])
 		return "load avoided";
 	if (col.move[i] === SAVE)

@@ -55,7 +55,7 @@ class Lanes {
 	}
 
 	prepare() {
-		const scale = window.devicePixelRatio || 1, width = this.canvas.clientWidth, height = this.canvas.clientHeight;
+		const { clientWidth: width, clientHeight: height } = this.canvas, scale = window.devicePixelRatio || 1;
 		this.canvas.width = width * scale;
 		this.canvas.height = height * scale;
 		this.width = width;
@@ -107,7 +107,7 @@ class Lanes {
 	bar(from, to, y, colour, text, ink) {
 		const left = this.x(from), right = Math.min(this.x(to), this.x(this.last + 1));
 		this.context.fillStyle = colour;
-		this.context.fillRect(left, y + 2, Math.max(1, right - left - (ZOOMS[this.zoom] > 2 ? 1 : 0)), LANE - 4);
+		this.context.fillRect(left, y + 2, Math.max(1, right - left - (ZOOMS[this.zoom] > 2)), LANE - 4);
 		this.context.font = "10px system-ui, sans-serif";
 		if (text && right - left > this.context.measureText(text).width + 6) {
 			this.context.fillStyle = ink;
@@ -122,8 +122,8 @@ class Lanes {
 		for (k = Math.max(k, start[cpu]); k < start[cpu + 1] && numbers[k] <= this.last; k++) {
 			const owner = col.owner[numbers[k]], from = Math.max(numbers[k], this.first);
 			const to = k + 1 < start[cpu + 1] ? numbers[k + 1] : count;
-			this.bar(from, to, y, ownerColour(owner), ownerText(owner, from).replace("the kernel's", "kernel"),
-				owner === meta.initial ? "#333" : "#fff");
+			const text = owner === meta.kernel ? "kernel" : ownerText(owner, from);
+			this.bar(from, to, y, ownerColour(owner), text, owner === meta.initial ? "#333" : "#fff");
 		}
 	}
 
@@ -142,9 +142,13 @@ class Lanes {
 		const { state, cpu } = whereabouts(slot, record), from = Math.max(record, this.first);
 		const end = state === CACHED ? Math.min(next, this.lostAt(cpu, record)) : next;
 		if (STATE_COLOURS[state] && end > from)
-			this.bar(from, end, y, STATE_COLOURS[state], meta.states[state], state === INACTIVE ? "#333" : "#fff");
+			this.stateBar(from, end, y, state);
 		if (end < next && next > from)
-			this.bar(Math.max(end, from), next, y, STATE_COLOURS[INACTIVE], "INACTIVE", "#333");
+			this.stateBar(Math.max(end, from), next, y, INACTIVE);
+	}
+
+	stateBar(from, to, y, state) {
+		this.bar(from, to, y, STATE_COLOURS[state], meta.states[state], state === INACTIVE ? "#333" : "#fff");
 	}
 
 	/* The record after this one at which the CPU gets another owner. */

@@ -5,8 +5,8 @@
  * touches the page.
  */
 const meta = JSON.parse(document.getElementById("meta").textContent);
-const [TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT] =
-	["transition", "owner", "snapshot-cpu", "snapshot-context"].map(kind => meta.kinds.indexOf(kind));
+const [TRANSITION, OWNER, SNAPSHOT_CONTEXT, UPDATE] =
+	["transition", "owner", "snapshot-context", "update"].map(kind => meta.kinds.indexOf(kind));
 const [NONE, ACTIVE, CACHED, INACTIVE] = ["NONE", "ACTIVE", "CACHED", "INACTIVE"].map(s => meta.states.indexOf(s));
 const [SAVE, LOAD] = ["save", "load"].map(move => meta.moves.indexOf(move));
 const UNKNOWN = -1;                    // the state of a context before the trace has spoken of it
@@ -58,9 +58,9 @@ function lastOf(lists, k, moment) {
 	return place > lists.start[k] ? lists.numbers[place - 1] : -1;
 }
 
-const ofContext = makeLists(contexts, i => col.slot[i]);
+const ofContext = makeLists(contexts, i => col.kind[i] === UPDATE ? -1 : col.slot[i]);
 
-/* Records at which a CPU's owner became another one. A context's snapshot is written by some CPU, and adds nothing. */
+/* Records at which a CPU's owner became another one. A context's snapshot is written by any CPU, and adds nothing. */
 const changes = (() => {
 	const before = new Int32Array(cpus).fill(-9), changed = new Uint8Array(count);
 	for (let i = 0; i < count; i++) {
@@ -104,6 +104,11 @@ const totals = (() => {
 
 function eventName(i) {
 	return col.kind[i] === TRANSITION ? meta.events[col.event[i]].name : "";
+}
+
+/* What a record is called: its event, or its kind. */
+function label(i) {
+	return eventName(i) || meta.kinds[col.kind[i]];
 }
 
 function ownerOf(cpu, moment) {

@@ -1,6 +1,6 @@
 /*
- * What the page shows of one moment, apart from the lanes: the sentence, the lit arrow, the source, the boxes, the list
- * of records. All text comes from the trace and from fpu/transitions.def, and goes in as text, never as HTML.
+ * What the page shows of one moment, apart from the lanes: the sentence, the lit arrow, the source, the boxes, the
+ * list of records. All text comes from the trace and from fpu/transitions.def, and goes in as text, never as HTML.
  */
 function make(tag, className, ...children) {
 	const element = document.createElement(tag);
@@ -52,12 +52,16 @@ function ruleOf(i) {
 	return meta.transitions.find(t => t.event === event && t.from === from && t.to === to);
 }
 
-function ownerStory(i) {
+/* A record that is no transition. */
+function asideStory(i) {
+	if (col.kind[i] === UPDATE)
+		return [`Task ${taskText(i)} has changed one component of context ${meta.contexts[col.slot[i]]}`, movedText(i)];
 	const who = `CPU ${col.cpu[i]}'s registers`;
 	if (col.owner[i] === meta.kernel)
 		return [`${who} are the kernel's now`, "a kernel section (kernel_fpu_begin) overwrites them"];
 	if (col.owner[i] === meta.initial)
-		return [`${who} hold initial values now`, "so that a program that may use no vector registers finds nobody's values there"];
+		return [`${who} hold initial values now`,
+			"a program that may use no vector registers finds nobody's values there"];
 	return [`${who} are nobody's now`, "they are about to be overwritten: no context may rely on them"];
 }
 
@@ -74,7 +78,7 @@ function displacedStory(i) {
 function showStory(i) {
 	const what = byId("what"), why = byId("why");
 	if (col.kind[i] !== TRANSITION) {
-		const [first, second] = col.kind[i] === OWNER ? ownerStory(i) : ["A snapshot", "it repeats what is known"];
+		const [first, second] = asideStory(i);
 		what.replaceChildren(first);
 		why.replaceChildren(`${second}.`, displacedStory(i));
 		return;
@@ -126,8 +130,7 @@ function cpuRow(cpu, moment) {
 	const owner = ownerOf(cpu, moment), swatch = make("i", "swatch");
 	swatch.style.background = ownerColour(owner);
 	const row = make("div", "row cpu", make("span", "", `CPU ${cpu}`, make("small", "", "the processor")),
-		make("span", "place owner", swatch, ownerText(owner, moment), make("small", "", "registers belong to")),
-		make("span", ""));
+		make("span", "place owner", swatch, ownerText(owner, moment), make("small", "", "registers belong to")));
 	row.dataset.cpu = cpu;
 	row.classList.toggle("here", cpu === col.cpu[moment]);
 	return row;
@@ -139,17 +142,19 @@ function contextRow(slot, moment) {
 	swatch.style.background = contextColour(slot);
 	const used = record < 0 ? "" : maskText(col.xstate[record]) || "all initial";
 	const plain = record >= 0 && col.kind[record] === SNAPSHOT_CONTEXT && !col.formed[record];
-	const nothing = plain ? place("empty", "none", "integer-only") : state === NONE ? place("empty", "none", "has ended") : null;
+	const why = plain ? "integer-only" : state === NONE ? "has ended" : "";
+	const nothing = why ? place("empty", "none", why) : null;
+	const name = plain ? "" : meta.states[state] ?? "not yet seen";
 	const registers = nothing ?? (cpu >= 0
 		? place("valid", `valid, CPU ${cpu}`, state === ACTIVE ? "may be changing" : "nothing to load")
 		: place("stale", "not valid", "must be loaded"));
 	const memory = nothing?.cloneNode(true) ?? (state === ACTIVE
 		? place("stale", "stale", `last save: ${used}`) : place("valid", "valid", used));
 	const row = make("div", "row context", make("span", "", swatch, contextText(slot, moment),
-		make("small", plain ? "" : meta.states[state] ?? "", plain ? "" : meta.states[state] ?? "not yet seen")), registers, memory);
+		make("small", meta.states[state] ?? "", name)), registers, memory);
 	row.dataset.context = meta.contexts[slot];
-	row.title = record < 0 ? "" : `context ${meta.contexts[slot]}, PKRU 0x${col.pkru[record].toString(16)}, last_cpu ${
-		col.lastCpu[record]}, XSTATE_BV ${meta.masks[col.xstate[record]]}`;
+	row.title = record < 0 ? "" : `context ${meta.contexts[slot]}, PKRU 0x${col.pkru[record].toString(16)}, ` +
+		`last_cpu ${col.lastCpu[record]}, XSTATE_BV ${meta.masks[col.xstate[record]]}`;
 	row.classList.toggle("here", slot === col.slot[moment]);
 	return row;
 }
@@ -158,10 +163,10 @@ function contextRow(slot, moment) {
 function recordRow(i, here) {
 	const site = meta.sites[col.site[i]], step = col.kind[i] === TRANSITION;
 	const row = make("div", "record", ...[col.seq[i], time(i), col.cpu[i], taskText(i),
-		step ? eventName(i) : "owner"].map(text => make("span", "", `${text}`)),
+		label(i)].map(text => make("span", "", `${text}`)),
 		step ? stateSpan(col.from[i]) : make("span", ""),
 		step ? stateSpan(col.to[i]) : make("span", ""),
-		make("span", "", (step ? movedText(i) : `registers: ${ownerText(col.owner[i], i)}`) + (col.lost[i] ? ` (${col.lost[i]} lost before)` : "")),
+		make("span", "", movedText(i) + (col.lost[i] ? ` (${col.lost[i]} lost before)` : "")),
 		make("span", "", site ? `${site.file}:${site.line}` : ""));
 	row.dataset.record = i;
 	row.classList.toggle("here", here);

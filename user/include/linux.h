@@ -20,14 +20,15 @@ enum {
 	SYS_dup2 = 33, SYS_pause = 34, SYS_nanosleep = 35, SYS_alarm = 37, SYS_getpid = 39,
 	SYS_clone = 56, SYS_fork = 57, SYS_vfork = 58, SYS_execve = 59, SYS_exit = 60,
 	SYS_wait4 = 61, SYS_kill = 62, SYS_uname = 63, SYS_fcntl = 72, SYS_getcwd = 79,
-	SYS_chdir = 80, SYS_readlink = 89, SYS_gettimeofday = 96, SYS_setpgid = 109,
+	SYS_chdir = 80, SYS_readlink = 89, SYS_gettimeofday = 96, SYS_ptrace = 101, SYS_setpgid = 109,
 	SYS_getppid = 110, SYS_arch_prctl = 158, SYS_gettid = 186, SYS_tkill = 200,
 	SYS_time = 201, SYS_futex = 202, SYS_sched_setaffinity = 203,
 	SYS_sched_getaffinity = 204, SYS_getdents64 = 217, SYS_set_tid_address = 218,
 	SYS_clock_gettime = 228, SYS_clock_getres = 229, SYS_clock_nanosleep = 230,
 	SYS_exit_group = 231, SYS_tgkill = 234, SYS_openat = 257, SYS_newfstatat = 262,
 	SYS_readlinkat = 267, SYS_set_robust_list = 273, SYS_get_robust_list = 274,
-	SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_getrandom = 318,
+	SYS_pipe2 = 293, SYS_prlimit64 = 302, SYS_process_vm_readv = 310, SYS_process_vm_writev = 311,
+	SYS_getrandom = 318,
 	SYS_pkey_mprotect = 329, SYS_pkey_alloc = 330, SYS_pkey_free = 331,
 	SYS_getcpu = 309, SYS_clone3 = 435,
 };
@@ -44,7 +45,7 @@ enum {
 enum {
 	SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7,
 	SIGFPE = 8, SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13,
-	SIGALRM = 14, SIGTERM = 15, SIGCHLD = 17, SIGTTOU = 22, SIGSYS = 31,
+	SIGALRM = 14, SIGTERM = 15, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19, SIGTTOU = 22, SIGSYS = 31,
 };
 
 /* open, fcntl, lseek */
@@ -79,6 +80,16 @@ enum {
 	CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1,
 	ARCH_SET_GS = 0x1001, ARCH_SET_FS = 0x1002, ARCH_GET_FS = 0x1003, ARCH_GET_GS = 0x1004,
 	ARCH_GET_XCOMP_SUPP = 0x1021, ARCH_GET_XCOMP_PERM = 0x1022, ARCH_REQ_XCOMP_PERM = 0x1023,
+};
+
+/* ptrace */
+enum {
+	WUNTRACED = 2, WALL = 0x40000000,
+	PTRACE_TRACEME = 0, PTRACE_PEEKDATA = 2, PTRACE_POKEDATA = 5, PTRACE_CONT = 7, PTRACE_SINGLESTEP = 9,
+	PTRACE_GETREGS = 12, PTRACE_SETREGS = 13, PTRACE_GETFPREGS = 14, PTRACE_SETFPREGS = 15, PTRACE_ATTACH = 16,
+	PTRACE_DETACH = 17, PTRACE_SYSCALL = 24, PTRACE_SETOPTIONS = 0x4200, PTRACE_GETEVENTMSG = 0x4201,
+	PTRACE_GETREGSET = 0x4204, PTRACE_SETREGSET = 0x4205, PTRACE_SEIZE = 0x4206, PTRACE_INTERRUPT = 0x4207,
+	NT_PRSTATUS = 1, NT_PRFPREG = 2, NT_X86_XSTATE = 0x202,
 };
 
 /* The terminal. */

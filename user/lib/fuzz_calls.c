@@ -283,7 +283,6 @@ void fuzz_calls(struct fuzz_runner *r)
 		fuzz_begin("call", r->at);
 		prepare_arena();
 		make(call);
-		r->may_die = 1;
 		check(r, call, throw(call));
 		recover(call[0]);
 	}

@@ -8,6 +8,7 @@ import dataclasses
 import gdb
 
 from fx import kernel
+from fx.layout import feature_names
 
 VERBS = ("fpu/verbs.h", "fpu/verbs.c")
 VERB_IS_DONE = "fpu_note"          # a verb calls it at its end
@@ -27,6 +28,11 @@ class State:
     owns: bool
     load_flag: bool
     last_cpu: int
+
+
+def enumerator(enum, value, prefix=""):
+    """The kernel's name for a value of an enum."""
+    return next(name for name, number in kernel.enumerators(enum).items() if number == value).removeprefix(prefix)
 
 
 def state_of(task, cpus=None):
@@ -93,6 +99,7 @@ class Step:
     place: str
     text: str
     reason: str
+    moved: str                     # saved, loaded or nothing
 
     def __str__(self):
         return f"{self.event}, {self.came_from} to {self.to}"
@@ -114,7 +121,13 @@ def step(value, number=0):
     place = f"{kernel.text(site['file']).removeprefix('./')}:{int(site['line'])}"
     return Step(number, kernel.text(kernel.symbol("fpu_event_names")[event]), states[came_from], states[to],
                 int(value["cpu"]), kernel.text(site["function"]), place,
-                kernel.text(kernel.symbol("fpu_event_texts")[event]), rule(event, came_from, to))
+                kernel.text(kernel.symbol("fpu_event_texts")[event]), rule(event, came_from, to),
+                ("loaded" if states[came_from] == "INACTIVE" else "saved") if value["moved"] else "")
+
+
+def moved_text(step, mask):
+    """What a transition saved or loaded; mask: the components that were not in their initial state."""
+    return f"{step.moved}: {feature_names(mask) or 'initial values only'}" if step.moved else "nothing saved or loaded"
 
 
 def history(context, most=None):

@@ -8,7 +8,6 @@ import gdb
 
 from fx import contexts, kernel
 from fx.command import Command, print_lines
-from fx.layout import feature_names
 
 HOOK = "debugger_stop"
 EVERY = (1 << 64) - 1
@@ -65,15 +64,6 @@ def run_to(events):
                 store(variable, value)
 
 
-def moved_text(step):
-    """What was saved or loaded: the hook has the components, the verb whether anything was moved."""
-    mask, verb = int(gdb.newest_frame().read_var("moved")), frame_of(contexts.VERB_IS_DONE)
-    moved = verb.read_var("moved") if verb else None
-    if not mask and (moved is None or moved.is_optimized_out or not moved):
-        return "nothing saved or loaded"
-    return f"{'loaded' if step.came_from == 'INACTIVE' else 'saved'}: {feature_names(mask) or 'initial values only'}"
-
-
 def description():
     """The transition that the hook is being told of. The frame that asked for it is selected from then on."""
     frame = gdb.newest_frame()
@@ -81,7 +71,7 @@ def description():
     known = [*kernel.tasks(), kernel.find_task()]           # at its end a task is in no table
     owner = next((task for task in known if task.context_address == kernel.address(context)), None)
     lines = [f"CPU {step.cpu}, {owner or 'a task that is being made'}, context {int(context['id'])}: {step}",
-             f"  {step.text}: {step.reason}", f"  {moved_text(step)}"]
+             f"  {step.text}: {step.reason}", f"  {contexts.moved_text(step, int(frame.read_var('moved')))}"]
     (frame_of(step.function) or gdb.newest_frame()).select()
     return lines
 

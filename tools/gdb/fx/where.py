@@ -113,7 +113,7 @@ Every context remembers its last ones, whether the trace is on or not."""
         state, steps = contexts.state_of(task), contexts.history(task.context)
         lines = [f"{task}, context {int(task.context['id'])}, is {state.name}. Its last {len(steps)} transitions of"
                  f" {int(task.context['steps'])}, the newest at the end:"]
-        rows = [(f"{s.number + 1:5}", f"CPU {s.cpu}", s.event, f"{s.came_from} to {s.to}",
+        rows = [(f"{s.number + 1:5}", f"CPU {s.cpu}", s.event, f"{s.came_from} to {s.to}", s.moved,
                  f"{s.function} ({s.place})") for s in steps]
         told, before = set(), None
         for line, s in zip(table(rows), steps):

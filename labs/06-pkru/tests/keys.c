@@ -1,0 +1,3 @@
+/* keys - protection keys: the tests of tests/boot/pkeys.c. */
+#include "labs/lab.h"
+#include "tests/boot/pkeys.c"

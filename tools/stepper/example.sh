@@ -1,0 +1,7 @@
+mandelbrot -q | cat
+true
+sleep 0.05
+matrix | mandelbrot -q
+crypt
+intcrash none
+exit
