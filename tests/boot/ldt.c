@@ -4,6 +4,7 @@
  * switch, by IRET, on another CPU), 32-bit code that gets into the kernel by a door that is not guarded, an IRET that
  * the kernel doesn't survive, the upper half of a 16-bit stack's ESP.
  */
+#include <stdbool.h>
 #include "signals.h"
 #include "threads.h"
 
