@@ -31,7 +31,7 @@ u32 fpu_frame_size(u64 features)
 
 u32 fpu_frame_size_of(const struct fpu_task *task)
 {
-	return fpu_has_registers(task) ? fpu_frame_size(fpu_standard_features(task)) : 0;
+	return fpu_has_registers(task) ? fpu_standard_size_of(task) + (u32)sizeof(u32) : 0;
 }
 
 static struct descriptor *descriptor_of(void *image)

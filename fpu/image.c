@@ -49,6 +49,8 @@ static inline u64 bytes_moved(u64 xstate_bv)
 void fpu_image_prepare(struct xsave_area *image)
 {
 	init_image = image;
+	fpu_config.image_size = xstate_standard_size(&fpu_config.layout, fpu_config.xcr0 & ~fpu_config.dynamic);
+	fpu_config.full_image_size = xstate_standard_size(&fpu_config.layout, fpu_config.xcr0);
 	for (u32 bits = 0; bits < ARRAY_SIZE(bytes_of); bits++) {
 		bytes_of[bits] = (u16)(XSAVE_HEADER_SIZE + (bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0));
 		for (u32 i = XF_AVX; i < 8; i++)
@@ -85,12 +87,10 @@ static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 f
 
 void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
 {
-	u64 features = area->xcomp_bv & fpu_config.mask;
-
 	if (fpu_config.native)
-		xsaves64(area, features);
+		xsaves64(area, area->xcomp_bv);
 	else
-		save_soft(cpu, area, features);
+		save_soft(cpu, area, area->xcomp_bv);
 	cpu->counters.saves++;
 	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
 }

@@ -20,6 +20,7 @@ struct fpu_config {
 	u64 ungated;	/* those in the mask that CR0.TS does not protect: all but x87, SSE, AVX, AVX-512 */
 	u32 size;	/* of an fpstate without the dynamic components, bytes */
 	u32 full_size;	/* and with them */
+	u32 image_size, full_image_size; /* likewise, of an image in the standard format */
 	u32 mxcsr_mask; /* the MXCSR bits that this CPU has */
 	bool native, pku;
 	bool defers;	/* the policy loads at the return to user mode: a load not needed there is one avoided */

@@ -18,7 +18,12 @@
 
 u32 fpu_standard_size(void)
 {
-	return xstate_standard_size(&fpu_config.layout, fpu_config.xcr0);
+	return fpu_config.full_image_size;
+}
+
+u32 fpu_standard_size_of(const struct fpu_task *task)
+{
+	return task->user.xfd ? fpu_config.image_size : fpu_config.full_image_size;
 }
 
 u64 fpu_standard_features(const struct fpu_task *task)
@@ -121,7 +126,7 @@ void fpu_standard_read(struct fpu_task *task, void *image, enum fpu_event event)
 
 void fpu_standard_read_own(struct fpu_task *task, void *image, enum fpu_event event)
 {
-	read_into(task, image, xstate_standard_size(&fpu_config.layout, fpu_standard_features(task)), event);
+	read_into(task, image, fpu_standard_size_of(task), event);
 }
 
 /* --- Writing --- */

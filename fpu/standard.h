@@ -10,6 +10,8 @@
 
 /* Bytes of an image of all components; it must be aligned as an XSAVE area. */
 u32 fpu_standard_size(void);
+/* And of those that the task has room for. */
+u32 fpu_standard_size_of(const struct fpu_task *task);
 
 /* The user components that the task has room for: all but those that it has not used yet and XFD disables. */
 u64 fpu_standard_features(const struct fpu_task *task);

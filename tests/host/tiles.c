@@ -42,6 +42,7 @@ static void configure_tiles(void)
 	fpu_config.dynamic = DYNAMIC;
 	fpu_config.full_size = fpu_config.size;
 	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask & ~DYNAMIC);
+	fpu_image_prepare(&initial.area);
 	regfile.knobs.init = INIT_BY_CONTENT;
 	for (u32 i = 0; i < REGFILE_CPUS; i++) {
 		regfile.current = i;
