@@ -150,7 +150,8 @@ int amx_decode(const u8 *bytes, u32 n, struct amx_insn *insn)
 	f = (struct fields){
 		.opcode = bytes[at + 3], .pp = bytes[at + 2] & 3, .vvvv = ~(bytes[at + 2] >> 3) & 15,
 		.mod = bytes[at + 4] >> 6, .reg = bytes[at + 4] >> 3 & 7, .rm = bytes[at + 4] & 7,
-		.r = bytes[at + 1] & VEX_R ? 0 : 8, .x = bytes[at + 1] & VEX_X ? 0 : 8, .b = bytes[at + 1] & VEX_B ? 0 : 8,
+		.r = bytes[at + 1] & VEX_R ? 0 : 8, .x = bytes[at + 1] & VEX_X ? 0 : 8,
+		.b = bytes[at + 1] & VEX_B ? 0 : 8,
 	};
 	encoding = find(&f);
 	if ((bytes[at + 1] & VEX_MAP) != MAP_0F38 || bytes[at + 2] & (VEX_W | VEX_L) || !encoding)

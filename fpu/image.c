@@ -74,8 +74,6 @@ static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, 
 	int fault = soft_xrstors(cpu->soft, area, features);
 
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
-	if (unlikely(fault == SOFT_NM))
-		fpu_broken("#NM in the kernel: XRSTORS of a component that XFD disables");
 	return fault;
 }
 
@@ -83,6 +81,15 @@ static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 f
 {
 	fpu_clear_ts(cpu);
 	return fpu_config.native ? xrstors64(area, features) : load_soft(cpu, area, features);
+}
+
+/* False, the registers initial. What XFD disables must never be loaded: hardware would raise #NM in the kernel. */
+static bool load_refused(struct fpu_cpu *cpu, int fault)
+{
+	if (fault == SOFT_NM)
+		fpu_broken("#NM in the kernel: XRSTORS of a component that XFD disables");
+	fpu_image_load_init(cpu);
+	return false;
 }
 
 void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
@@ -97,22 +104,22 @@ void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
 
 bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
 {
+	int fault;
+
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
-	if (likely(!load(cpu, area, fpu_config.mask)))
-		return true;
-	fpu_image_load_init(cpu);
-	return false;
+	fault = load(cpu, area, fpu_config.mask);
+	return likely(!fault) || load_refused(cpu, fault);
 }
 
 bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature)
 {
+	int fault;
+
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv & BIT(feature));
-	if (!load(cpu, area, BIT(feature)))
-		return true;
-	fpu_image_load_init(cpu);
-	return false;
+	fault = load(cpu, area, BIT(feature));
+	return !fault || load_refused(cpu, fault);
 }
 
 void fpu_image_load_init(struct fpu_cpu *cpu)

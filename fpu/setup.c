@@ -259,7 +259,7 @@ static void log_config(void)
 			n += format_text(names + n, sizeof(names) - (size_t)n, " %s", xstate_name(i));
 	klog("fpu: components%s; %u bytes a context", names, fpu_config.size);
 	if (fpu_config.dynamic)
-		klog("fpu: %u bytes once it has used tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
+		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
 	klog("fpu: policy %s, mechanism %s", fpu_policy->name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
 	if (fpu_config.native && reported < size)

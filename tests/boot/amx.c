@@ -38,11 +38,13 @@ static void expect_product(int signed1, int signed2)
 			for (int i = 0; i < 28; i++) {
 				int a = pattern[1][m][i], b = pattern[2][i / 4][4 * n + i % 4];
 
-				sum = (int32_t)((uint32_t)sum + (uint32_t)((signed1 ? (int8_t)a : a) * (signed2 ? (int8_t)b : b)));
+				a = signed1 ? (int8_t)a : a;
+				b = signed2 ? (int8_t)b : b;
+				sum = (int32_t)((uint32_t)sum + (uint32_t)(a * b));
 			}
 			if (got != (m < 3 && n < 5 ? sum : 0))
-				FAIL("signed %d %d, row %d, column %d: %x, not %x", signed1, signed2, m, n, (unsigned)got,
-				     (unsigned)sum);
+				FAIL("signed %d %d, row %d, column %d: %x, not %x", signed1, signed2, m, n,
+				     (unsigned)got, (unsigned)sum);
 		}
 }
 

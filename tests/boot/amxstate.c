@@ -1,6 +1,6 @@
 /*
- * amxstate - tiles as state: permission, the first use, and what happens to 8 KiB of registers in switches, frames, fork,
- * exec, threads, sleep and on other CPUs. Catches: tiles without permission, or a permission that stacks can't hold;
+ * amxstate - tiles as state: permission, the first use, and what happens to 8 KiB of registers in switches, frames,
+ * fork, exec, threads, sleep and on other CPUs. Catches: tiles without permission, or a permission that stacks can't hold;
  * a frame that is too large before the first use or lacks tiles after it; tiles that another task sees, that are lost
  * or come back old; XFD that is another task's, or forgotten by a CPU that was down.
  */

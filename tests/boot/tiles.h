@@ -45,8 +45,10 @@ static inline void tilerelease(void)
 }
 
 #define TILEZERO(n)		__asm__ volatile("tilezero %tmm" #n)
-#define TILELOAD(n, from, stride) __asm__ volatile("tileloadd (%0,%1), %%tmm" #n : : "r"(from), "r"((long)(stride)) : "memory")
-#define TILESTORE(n, to, stride) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1)" : : "r"(to), "r"((long)(stride)) : "memory")
+#define TILELOAD(n, from, stride)					\
+	__asm__ volatile("tileloadd (%0,%1), %%tmm" #n : : "r"(from), "r"((long)(stride)) : "memory")
+#define TILESTORE(n, to, stride)					\
+	__asm__ volatile("tilestored %%tmm" #n ", (%0,%1)" : : "r"(to), "r"((long)(stride)) : "memory")
 
 #define EACH_TILE(op, base)						\
 	op(0, (base)[0], COLSB); op(1, (base)[1], COLSB); op(2, (base)[2], COLSB); op(3, (base)[3], COLSB);	\
