@@ -4,12 +4,9 @@
 #include "fpu/insn.h"
 #include "fpu/intonly.h"
 #include "fpu/kernel.h"
-#include "fpu/policy.h"
 #include "fpu/setup.h"
 #include "fpu/verbs.h"
 #include "kernel/insn.h"
-
-bool fpu_policy_has_kernel_end;
 
 /*
  * Saves what would be lost, then gives the kernel its known environment: a user's rounding mode or unmasked exception
@@ -38,7 +35,7 @@ void kernel_fpu_end_policy(struct fpu_cpu *cpu)
 	u64 flags = irq_save();
 
 	if (fpu_has_registers(task))
-		fpu_policy->kernel_end(cpu, task);
+		fpu_policy.kernel_end(cpu, task);
 	irq_restore(flags);
 }
 

@@ -6,6 +6,7 @@
 #define FPU_KERNEL_H
 
 #include "fpu/cpu.h"
+#include "fpu/policy.h"
 
 /*
  * Preemption off; the registers are the kernel's, with FCW 037Fh and MXCSR 1F80h, which the section leaves as
@@ -15,7 +16,6 @@
 void kernel_fpu_begin_first(struct fpu_cpu *cpu);
 void kernel_fpu_nested(void);
 void kernel_fpu_end_policy(struct fpu_cpu *cpu);
-extern bool fpu_policy_has_kernel_end;
 
 static inline void kernel_fpu_begin(void)
 {
@@ -38,7 +38,7 @@ static inline void kernel_fpu_end(void)
 {
 	struct fpu_cpu *cpu = fpu_this_cpu();
 
-	if (unlikely(fpu_policy_has_kernel_end))
+	if (unlikely(fpu_policy.kernel_end))
 		kernel_fpu_end_policy(cpu);
 	FPU_POINT();
 	cpu->in_kernel = false;

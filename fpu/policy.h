@@ -19,13 +19,14 @@ struct fpu_policy {
 };
 
 extern const struct fpu_policy fpu_deferred, fpu_eager, fpu_lazy;
-extern const struct fpu_policy *fpu_policy;
+/* The chosen one, by value: its hooks are tested on hot paths. */
+extern struct fpu_policy fpu_policy;
 
 /* The running task's context is INACTIVE, with new values in memory. Interrupts off. */
 static inline void fpu_policy_again(struct fpu_cpu *cpu, struct fpu_task *task)
 {
-	if (fpu_policy->switch_in)
-		fpu_policy->switch_in(cpu, task);
+	if (fpu_policy.switch_in)
+		fpu_policy.switch_in(cpu, task);
 }
 
 #endif

@@ -170,7 +170,7 @@ static void choose_tiles(void)
 
 	if ((layout->user & XFM_TILES) != XFM_TILES || !xfd)
 		return;
-	if (fpu_config.native && (fpu_policy->device_not_available || fpu_intonly_keeps()))
+	if (fpu_config.native && (fpu_policy.device_not_available || fpu_intonly_keeps()))
 		return;
 	fpu_config.xcr0 |= XFM_TILES;
 	fpu_config.dynamic = XFM(XF_TILEDATA);
@@ -236,16 +236,15 @@ static void choose_policy(void)
 	char wanted[16] = "deferred";
 
 	boot_option("fpu", wanted, sizeof(wanted));
-	fpu_policy = NULL;
+	fpu_policy.name = NULL;
 	for (u32 i = 0; i < ARRAY_SIZE(policies); i++)
 		if (!strcmp(policies[i]->name, wanted))
-			fpu_policy = policies[i];
-	if (!fpu_policy)
+			fpu_policy = *policies[i];
+	if (!fpu_policy.name)
 		panic("fpu=%s is not deferred, eager or lazy", wanted);
-	fpu_config.defers = fpu_policy->defers;
-	fpu_policy_has_kernel_end = fpu_policy->kernel_end;
-	if (fpu_policy->warning)
-		klog("fpu: warning: policy %s %s", fpu_policy->name, fpu_policy->warning);
+	fpu_config.defers = fpu_policy.defers;
+	if (fpu_policy.warning)
+		klog("fpu: warning: policy %s %s", fpu_policy.name, fpu_policy.warning);
 }
 
 static void log_config(void)
@@ -260,7 +259,7 @@ static void log_config(void)
 	klog("fpu: components%s; %u bytes a context", names, fpu_config.size);
 	if (fpu_config.dynamic)
 		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
-	klog("fpu: policy %s, mechanism %s", fpu_policy->name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
+	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
 	if (fpu_config.native && reported < size)
 		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);

@@ -16,14 +16,16 @@
 
 static inline void fpu_switch_out(struct fpu_task *prev)
 {
-	if (!prev->active)
+	struct fpu_context *context = prev->active;
+
+	if (!context)
 		return;
-	if (fpu_config.pku)
-		prev->active->pkru = rdpkru();
-	if (likely(prev->active->fpstate))
+	if (likely(context->fpstate))
 		fpregs_copy_to_memory(fpu_this_cpu(), prev, FPU_EV_SWITCH_OUT);
 	else
 		fpu_intonly_disturb(prev);
+	if (fpu_config.pku)
+		context->pkru = rdpkru();
 }
 
 /* The load flag needs no care: it was set at switch-out, or at birth. */
@@ -34,8 +36,8 @@ static inline void fpu_switch_in(struct fpu_task *next)
 	if (fpu_config.pku)
 		wrpkru(next->active->pkru);
 	fpu_set_xfd(fpu_this_cpu(), next->active->xfd);
-	if (fpu_policy->switch_in && next->active->fpstate)
-		fpu_policy->switch_in(fpu_this_cpu(), next);
+	if (fpu_policy.switch_in && next->active->fpstate)
+		fpu_policy.switch_in(fpu_this_cpu(), next);
 }
 
 #endif

@@ -21,7 +21,7 @@
 /* SYSCALL loads CS from bits 47:32 (SS = +8), SYSRET CS = bits 63:48 + 16 and SS = + 8. */
 #define STAR_VALUE ((u64)(USER_CS - 16) << 48 | (u64)KERNEL_CS << 32)
 
-extern void syscall_entry(void), syscall32_entry(void);
+extern void syscall_entry(void), syscall_entry_watched(void), syscall32_entry(void);
 
 #define CPU_ORDER 0	   /* pages of a struct cpu, as a power of two */
 #define IST_STACKS_ORDER 3 /* of its stacks for exceptions */
@@ -114,6 +114,14 @@ bool cpu_features_equal(void)
 	struct cpu_features own = read_features();
 
 	return !memcmp(&own, &cpu_features, sizeof(own));
+}
+
+void cpu_watch_syscalls(bool on)
+{
+	if (this_cpu->watches_syscalls == on)
+		return;
+	this_cpu->watches_syscalls = on;
+	wrmsr(MSR_LSTAR, (u64)(on ? syscall_entry_watched : syscall_entry));
 }
 
 static void init_control_registers(void)

@@ -87,6 +87,7 @@ struct cpu {
 	u64 accepts;	   /* BIT(id) while it runs tasks, else 0; with rq.lock */
 	struct mm *mm;	   /* whose page tables CR3 holds */
 	const struct ldt *ldt; /* what LDTR holds, or NULL */
+	bool watches_syscalls; /* SYSCALL enters where a tracer may look (cpu_watch_syscalls) */
 	struct runqueue rq;
 	struct fpu_cpu fpu;
 	volatile bool online;  /* takes part in everything: has interrupts, a tick and an idle task */
@@ -131,6 +132,12 @@ static inline u64 cpus_accepting(void)
 		mask |= cpus[i]->accepts;
 	return mask;
 }
+
+/*
+ * Whether the running CPU lets tracers look at system calls. On from where a traced task goes to user mode; off again
+ * when the first one that is not traced comes by, so that others' calls need no test. Interrupts off.
+ */
+void cpu_watch_syscalls(bool on);
 
 /* Another CPU's struct, with its stacks for exceptions, not yet running; NULL when memory is out. */
 struct cpu *cpu_create(u32 id);

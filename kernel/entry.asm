@@ -85,8 +85,7 @@ ESPFIX_FRAME equ ESPFIX_SLOT - 6 * 8
 ; ---------------------------------------------------------------------------------------------------
 ; SYSCALL (manual, volume 2: RCX = return address, R11 = RFLAGS; RSP is still the user's; interrupts,
 ; TF, DF, NT and AC are off through the flag mask). Number in RAX, arguments in RDI RSI RDX R10 R8 R9.
-	global syscall_entry
-syscall_entry:
+%macro ENTER_SYSCALL 0
 	swapgs
 	mov [gs:CPU_USER_RSP], rsp
 	mov rsp, [gs:CPU_KERNEL_RSP]
@@ -99,9 +98,11 @@ syscall_entry:
 	push rdi
 	PUSH_REGS
 	sti
-	mov rcx, [gs:CPU_CURRENT]
-	test byte [rcx + TASK_FLAGS + 1], TASK_TRACED >> 8
-	jnz .traced
+%endmacro
+
+	global syscall_entry
+syscall_entry:
+	ENTER_SYSCALL
 .make:	cmp rax, LINUX_CALLS
 	jae .own_call
 	mov rcx, r10			; C passes the fourth argument in RCX
@@ -133,8 +134,11 @@ syscall_entry:
 	call sys_missing_beyond
 	SYSCALL_RETURN
 
-	; A tracer may look first, and change number, arguments and result.
-.traced:
+; The entry of a CPU on which a traced task has been (cpu_watch_syscalls): its tracer may look first, and change number,
+; arguments and result.
+	global syscall_entry_watched
+syscall_entry_watched:
+	ENTER_SYSCALL
 	mov rdi, rsp
 	call ptrace_syscall_entry
 	mov rdi, [rsp + REGS_RDI]
@@ -144,7 +148,7 @@ syscall_entry:
 	mov r8, [rsp + REGS_R8]
 	mov r9, [rsp + REGS_R9]
 	cmp rax, -1
-	jne .make
+	jne syscall_entry.make
 	mov rax, [rsp + REGS_RAX]
 	SYSCALL_RETURN
 

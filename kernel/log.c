@@ -4,6 +4,7 @@
  */
 #include "kernel/format.h"
 #include "kernel/log.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/spinlock.h"
 #include "kernel/time.h"
@@ -87,4 +88,5 @@ void log_take_over(void)
 		cpu_relax();
 	}
 	last_speaker = this_cpu->id;
+	screen_give_back();
 }

@@ -19,6 +19,7 @@
 #include "kernel/mm.h"
 #include "kernel/packets.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
@@ -138,6 +139,7 @@ static void run_programs(void *arg)
 				result = shell_status(status);
 	}
 	trace_finish();
+	screen_give_back();
 	power_off(result);
 }
 
@@ -184,6 +186,7 @@ void kmain(u32 magic, u32 info)
 	smp_init();
 	tty_init();
 	trace_init();
+	screen_init();
 	packets_init();
 	if (!kthread_create("init", run_programs, NULL))
 		panic("no memory for the first task");

@@ -239,9 +239,9 @@ u64 boot_insns(void)
 
 static u64 policy_number(void)
 {
-	if (fpu_policy == &fpu_eager)
+	if (fpu_policy.name == fpu_eager.name)
 		return TARRY_POLICY_EAGER;
-	return fpu_policy == &fpu_lazy ? TARRY_POLICY_LAZY : TARRY_POLICY_DEFERRED;
+	return fpu_policy.name == fpu_lazy.name ? TARRY_POLICY_LAZY : TARRY_POLICY_DEFERRED;
 }
 
 /* Adds up what each CPU has counted, online or not. */

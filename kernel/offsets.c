@@ -46,7 +46,6 @@ void offsets(void)
 	OUT(MSR_GS_BASE, MSR_GS_BASE);
 	OUT(TASK_NEED_FPU_LOAD, TASK_NEED_FPU_LOAD);
 	OUT(TASK_FLAGS, offsetof(struct task, flags));
-	OUT(TASK_TRACED, TASK_TRACED);
 	OUT(TASK_RSP, offsetof(struct task, rsp));
 	OUT(IST_STACK_SIZE, IST_STACK_SIZE);
 	OUT(ENOSYS, ENOSYS);

@@ -60,7 +60,7 @@ void ptrace_set_step(struct task *task, bool on);
 /* A single step that nobody waits for any more has trapped: true, and it was the last. */
 bool ptrace_stray_step(struct regs *regs);
 
-/* entry.asm, with TASK_TRACED: the number of the system call to make, its arguments being those in regs; -1: none. */
+/* entry.asm, where the CPU watches: the number of the system call to make, its arguments being those in regs; -1: none. */
 u64 ptrace_syscall_entry(struct regs *regs);
 /* entry.asm, instead of exit_to_user_work (traps.h) where a system call ends. Interrupts off. */
 bool syscall_exit_work(struct regs *regs);

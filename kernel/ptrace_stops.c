@@ -81,12 +81,23 @@ static void stop_at_syscall(bool good, u64 message)
 	spin_unlock_irq(&task_lock, flags);
 }
 
+static u64 syscall_unwatched(const struct regs *regs)
+{
+	irq_disable();
+	cpu_watch_syscalls(false);
+	irq_enable();
+	return regs->orig_rax;
+}
+
 u64 ptrace_syscall_entry(struct regs *regs)
 {
-	bool good;
-	enum trace_mode mode = mode_now(&good);
-	bool emulated = mode == TRACE_SYSEMU || mode == TRACE_SYSEMU_STEP;
+	bool good, emulated;
+	enum trace_mode mode;
 
+	if (!(current->flags & TASK_TRACED))
+		return syscall_unwatched(regs);
+	mode = mode_now(&good);
+	emulated = mode == TRACE_SYSEMU || mode == TRACE_SYSEMU_STEP;
 	regs->rax = (u64)-ENOSYS;
 	if (mode == TRACE_SYSCALL || emulated)
 		stop_at_syscall(good, PTRACE_SYSCALL_ENTRY);

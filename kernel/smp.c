@@ -33,7 +33,8 @@ extern const char trampoline_start[], trampoline_end[];
 struct cpu *ap_cpu;
 u64 ap_cr3;
 
-static volatile bool stopping;
+static volatile bool stopping, holding;
+static u64 nmis; /* BIT(id): an NMI of ours is on its way to that CPU */
 static struct mutex hotplug; /* one CPU at a time comes or goes: there is one ap_cpu */
 
 static void halt(void) __attribute__((noreturn));
@@ -269,24 +270,44 @@ void smp_run_calls(void)
 }
 
 /* By NMI: another CPU may have its interrupts off, or spin for a lock that will never be free again. */
+static void nmi_others(void)
+{
+	struct cpu *cpu;
+
+	for_each_online_cpu(cpu) {
+		if (cpu == this_cpu->self)
+			continue;
+		__atomic_fetch_or(&nmis, BIT(cpu->id), __ATOMIC_SEQ_CST);
+		apic_send_nmi(cpu->apic_id);
+	}
+}
+
 void smp_stop_others(void)
 {
-	struct cpu *self = this_cpu->self, *cpu;
+	struct cpu *cpu;
 	u64 end = clock_ns() + STOP_TICKS * NSEC_PER_TICK;
 
 	stopping = true;
+	nmi_others();
 	for_each_online_cpu(cpu)
-		if (cpu != self)
-			apic_send_nmi(cpu->apic_id);
-	for_each_online_cpu(cpu)
-		while (cpu != self && !cpu->stopped && clock_ns() < end)
+		while (cpu != this_cpu->self && !cpu->stopped && clock_ns() < end)
 			cpu_relax();
 }
 
-void smp_nmi(void)
+void smp_hold_others(bool hold)
 {
-	if (!stopping)
-		return;
-	this_cpu->stopped = true;
-	halt();
+	holding = hold;
+	if (hold)
+		nmi_others();
+}
+
+bool smp_nmi(void)
+{
+	if (stopping) {
+		this_cpu->stopped = true;
+		halt();
+	}
+	while (holding)
+		cpu_relax();
+	return __atomic_fetch_and(&nmis, ~BIT(this_cpu->id), __ATOMIC_SEQ_CST) & BIT(this_cpu->id);
 }

@@ -34,8 +34,14 @@ void smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg);
 /* Stops all other CPUs for good, wherever they are: before the machine's last words. */
 void smp_stop_others(void);
 
-/* Interrupt handlers: VECTOR_CALL; an NMI, which stops the CPU if it is to stop. */
+/*
+ * All other CPUs wait where they are, in an NMI, until they are let go. By one CPU at a time, which must wait for no
+ * lock meanwhile.
+ */
+void smp_hold_others(bool hold);
+
+/* Interrupt handlers: VECTOR_CALL; an NMI, which stops or holds the CPU if it is to. False: it came from elsewhere. */
 void smp_run_calls(void);
-void smp_nmi(void);
+bool smp_nmi(void);
 
 #endif

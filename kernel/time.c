@@ -9,6 +9,7 @@
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/spinlock.h"
+#include "kernel/screen.h"
 #include "kernel/time.h"
 #include "kernel/traps.h"
 #include "sched/sched.h"
@@ -138,6 +139,8 @@ void timer_interrupt(void)
 	entropy_mix_irq(rdtsc());
 	if (!this_cpu->id) /* one CPU that looks is enough */
 		expire_timers(clock_ns());
+	if (unlikely(screen_on))
+		screen_tick();
 	sched_tick();
 }
 

@@ -17,6 +17,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/panic.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/time.h"
 #include "kernel/trace.h"
@@ -163,8 +164,8 @@ static void snapshot(const struct fpu_cpu *cpu)
 	spin_release(&task_lock);
 }
 
-static __attribute__((noinline)) void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
-							const struct fpu_step *step, u64 moved)
+static void record_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+			      const struct fpu_step *step, u64 moved)
 {
 	struct record *r;
 
@@ -211,6 +212,17 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 	publish(cpu);
 }
 
+static __attribute__((noinline)) void show_transition(const struct fpu_cpu *cpu, const struct fpu_context *context,
+						      const struct fpu_step *step, u64 moved)
+{
+	if (ring_size)
+		record_transition(cpu, context, step, moved);
+	if (screen_on)
+		screen_transition(cpu, context, step);
+	if (debugger_events & BIT(step->event))
+		debugger_stop(context, step, moved);
+}
+
 /*
  * The places that fpu/ calls, and debuggers stop at. Interrupts off, for a kernel section may begin with interrupts on.
  * What the trace costs is counted apart; the recording is a call of its own so that little of it happens outside the
@@ -222,10 +234,7 @@ __attribute__((noinline)) void fpu_trace_transition(struct fpu_cpu *cpu, const s
 	u32 start = (u32)rdtsc();
 	u64 flags = irq_save();
 
-	if (ring_size)
-		record_transition(cpu, context, step, moved);
-	if (debugger_events & BIT(step->event))
-		debugger_stop(context, step, moved);
+	show_transition(cpu, context, step, moved);
 	irq_restore(flags);
 	cpu->counters.trace_ticks += (u32)rdtsc() - start;
 }
@@ -350,7 +359,7 @@ static void write_header(void)
 	static char line[LINE_SIZE];
 	int n = format_text(line, sizeof(line),
 			    "{\"kind\":\"trace\",\"format\":%d,\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":%u,"
-			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy->name,
+			    "\"features\":\"0x%lx\",\"components\":[", TRACE_FORMAT, fpu_policy.name,
 			    fpu_config.native ? "native" : "soft", ncpus, fpu_config.features);
 
 	for (u32 i = 0; i < XF_COUNT; i++)
@@ -400,7 +409,7 @@ void trace_finish(void)
 		drain();
 	if (!boot_flag("stats"))
 		return;
-	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy->name,
+	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy.name,
 	     fpu_config.native ? "native" : "soft");
 	for (u32 i = 0; i < ncpus; i++)
 		log_counters(&cpus[i]->fpu, i + 1 == ncpus);

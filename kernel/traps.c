@@ -34,8 +34,7 @@ struct gate {
 	u32 offset_high, reserved;
 };
 
-extern void syscall_entry(void);
-extern void syscall32_entry(void);
+extern void syscall_entry(void), syscall_entry_watched(void), syscall32_entry(void);
 extern const u64 interrupt_stubs[NUMBERED_STUBS + 2];
 
 static struct gate idt[256];
@@ -93,16 +92,21 @@ const char *exception_name(u64 vector)
 	return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "reserved exception";
 }
 
+static bool is_syscall_entry(u64 rip)
+{
+	return rip == (u64)syscall_entry || rip == (u64)syscall_entry_watched || rip == (u64)syscall32_entry;
+}
+
 static void kernel_exception(u64 vector, struct regs *regs)
 {
 	u64 fixup = extable_fixup(regs->rip);
 
 	if (vector == EXC_NMI) {
-		smp_nmi();
-		klog("NMI at %lx, ignored", regs->rip);
+		if (!smp_nmi())
+			klog("NMI at %lx, ignored", regs->rip);
 		return;
 	}
-	if (vector == EXC_DEBUG && (regs->rip == (u64)syscall_entry || regs->rip == (u64)syscall32_entry))
+	if (vector == EXC_DEBUG && is_syscall_entry(regs->rip))
 		return; /* a user's single step of SYSCALL; it goes on when the user does */
 	if (fixup && (vector == EXC_PROTECTION || vector == EXC_STACK || vector == EXC_UNDEFINED)) {
 		regs->rip = fixup; /* a non-canonical user address, a refused image, an XSAVES that is not there */
@@ -195,5 +199,7 @@ bool exit_to_user_work(struct regs *regs)
 			signal_kill(SIGSEGV);
 		}
 	}
+	if (unlikely(flags & TASK_TRACED))
+		cpu_watch_syscalls(true);
 	return changed;
 }

@@ -9,6 +9,7 @@
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/log.h"
+#include "kernel/screen.h"
 #include "kernel/serial.h"
 #include "kernel/string.h"
 #include "kernel/traps.h"
@@ -152,7 +153,7 @@ static void drain_uart(void)
 	u8 byte;
 
 	while (ring_has_room() && serial_read(COM1, &byte)) {
-		if (mode == MODE_TTY)
+		if (mode == MODE_TTY && !screen_key(byte))
 			tty_input(byte);
 		else
 			pipe_input(byte);

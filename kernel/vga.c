@@ -18,6 +18,7 @@
 #define CRTC_CURSOR_LOW 15
 
 static u32 row, column;
+static bool taken;
 static enum { TEXT, ESCAPE, SEQUENCE } state;
 
 static u16 *screen(void)
@@ -73,8 +74,38 @@ void vga_init(void)
 		blank_row(i);
 }
 
+static void put_cursor(u32 at)
+{
+	outb(CRTC_INDEX, CRTC_CURSOR_HIGH);
+	outb(CRTC_DATA, (u8)(at >> 8));
+	outb(CRTC_INDEX, CRTC_CURSOR_LOW);
+	outb(CRTC_DATA, (u8)at);
+}
+
+void vga_take(void)
+{
+	taken = true;
+	put_cursor(ROWS * COLUMNS); /* out of sight */
+}
+
+void vga_show(const u16 *picture)
+{
+	if (taken)
+		memcpy(screen(), picture, ROWS * COLUMNS * sizeof(u16));
+}
+
+void vga_give_back(void)
+{
+	if (taken)
+		vga_init();
+	taken = false;
+	row = 0;
+}
+
 void vga_write(const char *text, size_t n)
 {
+	if (taken)
+		return;
 	for (; n; n--, text++) {
 		if (state == TEXT && *text == '\033')
 			state = ESCAPE;
@@ -85,8 +116,5 @@ void vga_write(const char *text, size_t n)
 		else
 			put(*text);
 	}
-	outb(CRTC_INDEX, CRTC_CURSOR_HIGH);
-	outb(CRTC_DATA, (u8)((row * COLUMNS + column) >> 8));
-	outb(CRTC_INDEX, CRTC_CURSOR_LOW);
-	outb(CRTC_DATA, (u8)(row * COLUMNS + column));
+	put_cursor(row * COLUMNS + column);
 }

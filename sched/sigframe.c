@@ -194,7 +194,7 @@ static long read_image(const struct sigframe *frame, void **image)
 /*
  * Returns what RAX is to be. The frame lies above its own return address, which the handler has popped. If only the
  * FPU's part is bad, the rest counts, as on Linux: once it has handled its SIGSEGV, the program goes on where it was
- * interrupted, with the FPU registers that it has.
+ * interrupted, with initial FPU registers.
  */
 long sys_rt_sigreturn(void)
 {
@@ -216,13 +216,11 @@ long sys_rt_sigreturn(void)
 	load_registers(regs, &frame.mcontext);
 	load_selectors(regs, &frame);
 	task_change_frame();
-	if (error) {
-		fpu_frame_close_keys(&task->fpu, keys);
+	fpu_frame_return(&task->fpu, image, (u32)frame.mcontext.pkru);
+	fpu_frame_free(image);
+	if (error)
 		fault(regs, "bad FPU registers");
-	} else {
-		fpu_frame_return(&task->fpu, image, (u32)frame.mcontext.pkru);
-		fpu_frame_free(image);
+	else
 		sigstack_set(&frame.stack, regs->rsp);
-	}
 	return (long)regs->rax;
 }

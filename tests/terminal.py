@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -21,9 +22,10 @@ def take_terminal():
 class Terminal:
     """Context: the program is gone at the end, whatever the test did."""
 
-    def __init__(self, words, controlling=False):
-        """controlling: ^C on it is a signal, too."""
+    def __init__(self, words, controlling=False, size=(0, 0)):
+        """controlling: ^C on it is a signal, too. size: rows and columns."""
         self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.shown = b""
         self.process = subprocess.Popen(words, stdin=self.slave, stdout=self.slave,

@@ -22,6 +22,8 @@ PROGRAM = "run-qemu.sh"
 SMALLEST_MEM = 4
 MAX_COPIES = 1024
 MAX_CPUS = 16
+VIEW_COLUMNS, VIEW_ROWS = 80, 32   # the live screen, and some rows below it
+ALL_ROWS_SCROLL = b"\033[0m\033[r\033[999;1H\r\n"
 # The options that are words of the kernel's command line, and their legal values.
 KERNEL_CHOICES = {
     "fpu": (POLICIES, "when registers are loaded (deferred)"),
@@ -116,7 +118,9 @@ def parse(arguments):
            help="QEMU counts instructions: the time stamp counter adds one for each")
     option("--gdb", action="store_true",
            help="QEMU stops before the first instruction and waits for GDB")
-    option("--display", default="none", metavar="none|gtk|...", help="QEMU's window (none)")
+    option("--display", default="none", metavar="none|gtk|...",
+           help="QEMU's window: who owns the registers, live (none)")
+    option("--view", action="store_true", help="the same on this terminal, above what Tarry prints")
     option("--log", metavar="FILE", help="write the kernel log there")
     option("--timeout", type=seconds, default=0, metavar="SECONDS",
            help="give up then, with status 124")
@@ -138,12 +142,24 @@ def check(parser, options):
     for name in (*KERNEL_CHOICES, "trace", "stats"):
         if getattr(options, name) and name in given:
             parser.error(f"--{name} is also in --cmdline")
+    if options.view:
+        check_terminal(parser, options)
     if options.machine != "qemu":
         for name in ("icount", "gdb"):
             if getattr(options, name):
                 parser.error(f"--{name} needs --machine qemu")
         if options.display != "none":
             parser.error("--display needs --machine qemu")
+
+
+def check_terminal(parser, options):
+    """--view draws on the terminal that we are on."""
+    if options.program or not os.isatty(0) or not os.isatty(1):
+        parser.error("--view needs a terminal, and no --exec")
+    columns, rows = os.get_terminal_size(1)
+    if columns < VIEW_COLUMNS or rows < VIEW_ROWS:
+        parser.error(f"--view needs a terminal of {VIEW_COLUMNS} columns and {VIEW_ROWS} rows; this one has"
+                     f" {columns} and {rows}")
 
 
 def program_file(options, files):
@@ -187,6 +203,8 @@ def prepare(options):
     words = [f"{name}={getattr(options, name)}" for name in KERNEL_CHOICES
              if getattr(options, name)]
     words += [name for name in ("trace", "stats") if getattr(options, name)]
+    if options.view or options.display != "none":
+        words.append("view=console" if options.view else "view")
     words.append(options.cmdline)
     if options.program:
         argv = program_file(options, files)
@@ -205,8 +223,8 @@ def hints(boot):
     if boot.gdb:
         with open(built("tarry.elf"), "rb") as file:
             entry = elf.entry_point(file.read(elf.HEADER.size))
-        say(f"waiting for GDB; in another terminal: gdb -iex 'add-auto-load-safe-path build' build/tarry.elf -ex 'target remote "
-            f"127.0.0.1:{boot.gdb.getsockname()[1]}' -ex 'hbreak *{entry:#x}' -ex continue")
+        say("waiting for GDB; in another terminal: gdb -iex 'add-auto-load-safe-path build' build/tarry.elf"
+            f" -ex 'target remote 127.0.0.1:{boot.gdb.getsockname()[1]}' -ex 'hbreak *{entry:#x}' -ex continue")
     if boot.stdin == "tty":
         say(HELP_QUIT)
 
@@ -225,21 +243,25 @@ def writer(fd):
     return lambda data: write_all(fd, data)
 
 
-def run(boot, out, log_fd, trace):
+def run(boot, out, log_fd, trace, view):
     """Boots with the script's own standard streams."""
     source = None if boot.stdin == "null" else 0
     hints(boot)
-    if boot.stdin == "tty":
-        with RawTerminal(0):
+    if boot.stdin != "tty":
+        return boot.run(source, out, writer(2), log_fd, trace)
+    with RawTerminal(0):
+        try:
             return boot.run(source, out, writer(2), log_fd, trace)
-    return boot.run(source, out, writer(2), log_fd, trace)
+        finally:
+            if view:
+                write_all(1, ALL_ROWS_SCROLL)
 
 
 def wants_comparison(options):
     """The plain tour, with the policy left to us."""
     words = [word.partition("=")[0] for word in options.cmdline.split()]
     return not (options.program or options.fpu or "fpu" in words or options.gdb or options.trace
-                or options.stats)
+                or options.stats or options.view or options.display != "none")
 
 
 def compare(boot, row):
@@ -260,7 +282,7 @@ def run_options(options):
     trace = TraceFile(trace_fd) if options.trace else None
     out = RowReader(writer(1)) if wants_comparison(options) else writer(1)
     make("iso")
-    result = run(boot, out, log_fd, trace)
+    result = run(boot, out, log_fd, trace, options.view)
     for line in result.reasons:
         say(line)
     if trace:

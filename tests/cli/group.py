@@ -69,7 +69,7 @@ def help_text():
     succeeded(done)
     for option in ("--exec", "--file", "--copies", "--smp", "--mem", "--cmdline", "--machine",
                    "--icount", "--gdb", "--fpu", "--xstate", "--intonly", "--trace", "--stats",
-                   "--log", "--timeout", "--display"):
+                   "--log", "--timeout", "--display", "--view"):
         expect(option.encode() in done.stdout, f"{option} is not explained", done.stdout)
 
 
@@ -80,7 +80,8 @@ def bad_options():
                   ["--exec"], ["stray"], ["--icount", "--machine", "bochs"],
                   ["--fpu", "sometimes"], ["--fpu"], ["--xstate", "hard"], ["--intonly", "TS"],
                   ["--fpu", "lazy", "--cmdline", "fpu=eager"], ["--trace"], ["--stats"],
-                  ["--gdb", "--machine", "bochs"], ["--cmdline", "a;b"], ["--cmdline", "a'b"]):
+                  ["--gdb", "--machine", "bochs"], ["--cmdline", "a;b"], ["--cmdline", "a'b"],
+                  ["--view"]):
         refused(tarry(*words), 2, "run-qemu.sh: ")
 
 
@@ -359,6 +360,24 @@ def shell(machine):
         expect(screen.restored(), "the terminal was not restored")
 
 
+def live_screen():
+    """Above the shell; a key holds the machine, another lets it go on; at the end all rows scroll."""
+    with terminal.Terminal([SCRIPT, "--view"], size=(24, 80)) as screen:
+        screen.wait_for(b"--view needs a terminal of 80 columns and 32 rows; this one has 80 and")
+        expect_equal(screen.end(), 2, "status")
+    with terminal.Terminal([SCRIPT, "--view"], size=(40, 100)) as screen:
+        screen.wait_for(b"\033[27;999r")
+        screen.wait_for(b" Tarry, policy deferred")
+        screen.wait_for(PROMPT)
+        screen.type(b"\x14true\r")
+        screen.wait_for(b"HELD")
+        screen.type(b"c")
+        screen.wait_for(PROMPT)
+        screen.type(b"exit\r")
+        screen.wait_for(b"\033[r")
+        expect_equal(screen.end(), 0, "status")
+
+
 def leave():
     with terminal.Terminal([SCRIPT]) as screen:
         screen.wait_for(PROMPT)
@@ -429,6 +448,7 @@ def tests():
     yield "forged verdict", forged_verdict
     yield "instruction count", counted
     yield "shell on a terminal", lambda: shell("qemu")
+    yield "live screen", live_screen
     yield "Ctrl-A X", leave
     yield "SIGTERM", terminated
     yield "GDB", gdb

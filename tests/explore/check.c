@@ -43,7 +43,7 @@ static void compare(u32 index, const struct values *found, const char *rule)
 
 static bool lazy(void)
 {
-	return fpu_policy == &fpu_lazy;
+	return fpu_policy.name == fpu_lazy.name;
 }
 
 static void check_active(u32 index)

@@ -111,8 +111,7 @@ static void choose_policy(void)
 
 	for (u32 i = 0; i < ARRAY_SIZE(policies); i++)
 		if (!strcmp(policies[i]->name, world.config.policy))
-			fpu_policy = policies[i];
-	fpu_policy_has_kernel_end = fpu_policy->kernel_end;
+			fpu_policy = *policies[i];
 	fpu_intonly_init();
 	fpu_update_init();
 }

@@ -253,6 +253,55 @@ def typed():
         expect(probe.connect_ex(("127.0.0.1", port)), "the machine outlives GDB")
 
 
+SCREEN = ("python print(bytes(gdb.selected_inferior().read_memory(0xffff8880000b8000, 4000))[::2].decode('latin-1')"
+          " + 'end ' + 'of screen')\n").encode()
+
+
+def picture(debugger):
+    """The rows of the VGA screen."""
+    debugger.type(SCREEN)
+    text = debugger.wait_for(b"end of screen").decode("latin-1").replace("\r", "").replace("\n", "")[-2013:-13]
+    return [text[at:at + 80].rstrip() for at in range(0, 2000, 80)]
+
+
+def held_at(debugger, machine, number):
+    """Lets the machine run to that transition; gives the picture."""
+    rows = [f" {number - 1} transitions:"]
+    if number > 1:
+        machine.type(b" ")
+    while f" {number - 1} transitions:" in rows[0]:     # QEMU may report a breakpoint again that GDB steps over
+        debugger.type(b"continue\n")
+        debugger.wait_for(b"Continuing.")
+        debugger.wait_for(b"smp_hold_others (hold")
+        rows = picture(debugger)
+    return rows
+
+
+def live_screen():
+    """Held at the first transition, the machine goes on by one for each key; the picture says what GDB says."""
+    words = [os.path.join(ROOT, "run-qemu.sh"), "--gdb", "--smp", "2", "--cmdline", "view=held", "--timeout", "100"]
+    with terminal.Terminal(words) as machine:
+        port = re.search(r"127\.0\.0\.1:(\d+)", machine.wait_for(b"-ex continue").decode())[1]
+        words = ["gdb", "-nx", "-q", "-iex", f"add-auto-load-safe-path {BUILD}", "-iex", "set pagination off",
+                 "-iex", "set style enabled off", "-iex", "set width 0", KERNEL, "-ex",
+                 f"target remote 127.0.0.1:{port}", "-ex", "hbreak smp_hold_others if hold"]
+        with terminal.Terminal(words) as debugger:
+            debugger.wait_for(b"Hardware assisted breakpoint")
+            for number in range(1, 8):
+                rows = held_at(debugger, machine, number)
+                expect(f" {number} transitions:" in rows[0] and rows[-1].startswith(" HELD"),
+                       f"not the picture of transition {number}", "\n".join(rows))
+            debugger.type(b"fx-where\n")
+            tid, name, state = re.search(r"task (\d+) (\w+), context .*: ([A-Z]+)\s",
+                                         debugger.wait_for(b"Why,").decode()).groups()
+            expect(any(re.match(rf"{tid} +{name} +{state} ", row) for row in rows), f"not {state} on the screen",
+                   "\n".join(rows))
+            debugger.type(b"continue\n")
+            debugger.wait_for(b"Continuing.")
+            machine.type(b"c")
+            machine.wait_for(b"Who owns the FPU?")
+
+
 def looks():
     """Values as a person reads them: no machine is needed."""
     show = importlib.import_module("show")
@@ -275,4 +324,5 @@ def tests():
     yield "index and help", index
     yield "missing GDB or Python", wrong_gdb
     yield "typed", typed
+    yield "live screen", live_screen
     yield "values in words", looks

@@ -47,7 +47,7 @@ static struct fpu_task task, other, *running;
 static u32 locks;
 static const char *update_option;
 
-const struct fpu_policy *fpu_policy = &fpu_deferred;
+struct fpu_policy fpu_policy;
 bool fpu_tracing;
 
 /* --- What fpu/ asks of a kernel --- */

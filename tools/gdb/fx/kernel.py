@@ -119,7 +119,7 @@ def check(set_up=True):
                            " terminal, which prints what to type here")
     if gdb.selected_thread().is_running():
         raise gdb.GdbError("the machine is running: stop it with Ctrl-C")
-    connection = gdb.selected_inferior().connection_num, symbol_file()
+    connection = gdb.selected_inferior().connection_num, symbol_file(), os.stat(symbol_file()).st_mtime_ns
     if not in_long_mode():
         threads[0].switch()        # the first CPU: one that is not started yet sees no kernel memory
         if not in_long_mode():

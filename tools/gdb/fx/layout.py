@@ -12,7 +12,6 @@ from fx.command import Command, table
 
 ALIGN = 64
 LEGACY_FEATURES = 2                # x87 and SSE lie in the legacy region, at places of their own
-BAR_WIDTH = 72
 
 
 @dataclasses.dataclass

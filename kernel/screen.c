@@ -1,0 +1,223 @@
+/*
+ * The live screen: collects the facts for view.c at transitions and shows the picture on VGA, with view=console in the
+ * upper rows of the terminal at COM1, too. Held by a key, the
+ * machine stops after each transition until the next key: the CPU where it happened waits here, and holds the others
+ * where they are, by NMI. Keys come from the keyboard's controller and, while held, from COM1; both are asked, for
+ * interrupts are off. Nothing here changes what it shows. What another CPU is in the middle of is not judged.
+ */
+#include "fpu/image.h"
+#include "fpu/policy.h"
+#include "fpu/setup.h"
+#include "fpu/trace.h"
+#include "kernel/ansi.h"
+#include "kernel/bootinfo.h"
+#include "kernel/format.h"
+#include "kernel/insn.h"
+#include "kernel/log.h"
+#include "kernel/memory.h"
+#include "kernel/screen.h"
+#include "kernel/serial.h"
+#include "kernel/smp.h"
+#include "kernel/string.h"
+#include "kernel/time.h"
+#include "kernel/vga.h"
+#include "kernel/view.h"
+#include "sched/task.h"
+
+#define KEYBOARD_DATA 0x60
+#define KEYBOARD_STATUS 0x64
+#define STATUS_FULL 0x01
+#define STATUS_MOUSE 0x20
+#define SCAN_P 0x19
+#define SCAN_C 0x2e
+#define SCAN_SPACE 0x39
+#define CTRL_T 0x14
+
+#define REDRAW_TICKS 20 /* not held: so often */
+
+bool screen_on;
+static bool on_console;
+static volatile bool held;    /* stop at the next transition */
+static volatile bool waiting; /* for a key, after one */
+static volatile u8 typed; /* what another CPU's interrupt took from COM1 before that CPU was held */
+static struct spinlock lock;
+static struct view view;
+static const struct fpu_context *shown[VIEW_CONTEXTS]; /* whose facts are where; compared only */
+static bool stale; /* there were transitions since the last picture */
+
+static s32 place_of(const void *owner)
+{
+	if (!owner)
+		return VIEW_NOBODY;
+	if (owner == fpu_kernel_owner || owner == fpu_init_owner)
+		return owner == fpu_kernel_owner ? VIEW_KERNEL : VIEW_INITIAL;
+	for (u32 i = 0; i < view.ncontexts; i++)
+		if (shown[i] == owner)
+			return (s32)i;
+	return VIEW_OTHER;
+}
+
+static void collect_task(struct task *task, void *arg)
+{
+	struct view_context *c = &view.context[view.ncontexts];
+
+	if (!task->fpu.active)
+		return;
+	if (view.ncontexts == VIEW_CONTEXTS) {
+		view.hidden++;
+		return;
+	}
+	shown[view.ncontexts++] = task->fpu.active;
+	*c = (struct view_context){ .tid = task->tid, .integer_only = !task->fpu.active->fpstate,
+				    .load_flag = task->flags & TASK_NEED_FPU_LOAD, .home = (s32)task->cpu,
+				    .last_cpu = task->fpu.active->last_cpu };
+	copy_string(c->name, task->name, sizeof(c->name));
+	if (task->fpu.active->fpstate)
+		c->in_use = task->fpu.active->fpstate->xstate_bv;
+}
+
+static void collect_cpu(const struct cpu *cpu, bool judged)
+{
+	struct view_cpu *c = &view.cpu[cpu->id];
+	const struct fpu_context *active = cpu->current_task->fpu.active;
+
+	*c = (struct view_cpu){ .judged = judged, .in_kernel = cpu->fpu.in_kernel, .ts = cpu->fpu.ts,
+				.owner = place_of(cpu->fpu.owner), .runs = active ? place_of(active) : VIEW_NOBODY };
+	view.saves += cpu->fpu.counters.saves;
+	view.loads += cpu->fpu.counters.loads;
+	view.avoided += cpu->fpu.counters.loads_avoided;
+}
+
+/* False while somebody on the way is changing the table of tasks: then the picture stays as it is. */
+static bool collect(const struct fpu_cpu *here, const struct fpu_context *context, const struct fpu_step *step)
+{
+	if (!try_set_bit0(&task_lock.locked))
+		return false;
+	view.ncontexts = view.hidden = 0;
+	view.saves = view.loads = view.avoided = 0;
+	tasks_for_each(collect_task, NULL);
+	view.ncpus = ncpus;
+	for (u32 i = 0; i < ncpus; i++)
+		collect_cpu(cpus[i], here == &cpus[i]->fpu);
+	for (u32 i = 0; i < view.ncontexts; i++)
+		if (context && shown[i] == context)
+			view.context[i].expected = step->to;
+	spin_release(&task_lock);
+	return true;
+}
+
+static void note_step(const struct fpu_step *step)
+{
+	const char *file = step->site->file;
+
+	if (file[0] == '.') /* a header's name begins with ./ */
+		file += 2;
+	memmove(view.step[1], view.step[0], sizeof(view.step) - sizeof(view.step[0]));
+	format_text(view.step[0], sizeof(view.step[0]), "%6lu CPU %d %-10s %-13s %s to %s  %s:%u", ++view.transitions,
+		    step->cpu, current->name, fpu_event_names[step->event], fpu_state_names[step->from],
+		    fpu_state_names[step->to], file, step->site->line);
+}
+
+/* A key that means something here, or 0. */
+static char key(void)
+{
+	u8 status = inb(KEYBOARD_STATUS), scan, byte;
+
+	if (status != 0xff && status & STATUS_FULL) {
+		scan = inb(KEYBOARD_DATA);
+		if (!(status & STATUS_MOUSE))
+			return scan == SCAN_P ? 'p' : scan == SCAN_C ? 'c' : scan == SCAN_SPACE ? ' ' : 0;
+	}
+	byte = typed;
+	typed = 0;
+	if (waiting && (byte || serial_read(COM1, &byte)))
+		return byte == CTRL_T ? 'c' : byte == '\r' ? ' ' : (char)byte;
+	return 0;
+}
+
+static void draw(void)
+{
+	static u16 picture[VIEW_ROWS][VIEW_COLUMNS], on_terminal[VIEW_ROWS][VIEW_COLUMNS];
+	static char out[1024];
+	size_t n;
+
+	view.waits = held;
+	view_draw(&view, picture);
+	vga_show(picture[0]);
+	while (on_console && (n = ansi_changes(on_terminal[0], picture[0], VIEW_ROWS * VIEW_COLUMNS, out, sizeof(out))))
+		console_write(out, n);
+	stale = false;
+}
+
+static void wait_for_key(void)
+{
+	char c;
+
+	waiting = true;
+	smp_hold_others(true);
+	while ((c = key()) != ' ' && c != 'c')
+		cpu_relax();
+	held = c != 'c';
+	waiting = false;
+	smp_hold_others(false);
+}
+
+void screen_transition(const struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step)
+{
+	spin_acquire(&lock);
+	note_step(step);
+	stale = true;
+	if (held) {
+		collect(cpu, context, step);
+		draw();
+		wait_for_key();
+	}
+	spin_release(&lock);
+}
+
+/* Nothing is judged: the CPU may be in the middle of a verb, but for the interrupt. */
+void screen_tick(void)
+{
+	if (!try_set_bit0(&lock.locked))
+		return;
+	if (key() == 'p')
+		held = true;
+	if (stale && !(this_cpu->ticks % REDRAW_TICKS) && collect(NULL, NULL, NULL))
+		draw();
+	spin_release(&lock);
+}
+
+bool screen_key(u8 byte)
+{
+	if (!screen_on || (!waiting && byte != CTRL_T))
+		return false;
+	if (waiting)
+		typed = byte;
+	held = true;
+	return true;
+}
+
+void screen_init(void)
+{
+	if (!boot_flag("view"))
+		return;
+	view.policy = fpu_policy.name;
+	view.features = fpu_config.features;
+	vga_take();
+	held = boot_option_is("view", "held");
+	on_console = boot_option_is("view", "console");
+	if (on_console)
+		console_write(ANSI_TAKE, sizeof(ANSI_TAKE) - 1);
+	screen_on = fpu_tracing = true;
+}
+
+/* What still writes to the terminal then has no lock. */
+void screen_give_back(void)
+{
+	if (!screen_on)
+		return;
+	screen_on = false;
+	vga_give_back();
+	if (on_console)
+		serial_write(COM1, ANSI_GIVE_BACK, sizeof(ANSI_GIVE_BACK) - 1);
+}
