@@ -67,7 +67,7 @@ OPERATIONS = [
     Operation("switch", "switch by yield, two processes, one way", 364, (1457, 1594),
               records=2),
     Operation("ipc", "IPC call and reply, two processes", 720, records=4),
-    Operation("pipe", "pipe, one byte there and back, two processes", 1820, (8662, 10008),
+    Operation("pipe", "pipe, one byte there and back, two processes", 1800, (8662, 10008),
               records=4),
     Operation("fork", "fork + exit + wait", 25000, (125194, 151570)),
     Operation("write-fault", "first write to a page", 1200, (5983, 6353)),
