@@ -67,6 +67,7 @@ struct fpu_context {
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
 	bool in_frame;		    /* between it and a signal frame: what its task has now will not last */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
+	u64 xfd;		    /* its IA32_XFD: components that it has not used yet and has no room for */
 	u32 steps;		    /* transitions so far; history[steps % FPU_HISTORY] is the oldest */
 	u64 id;			    /* never used twice; 0: not born */
 };
@@ -109,6 +110,7 @@ struct fpu_cpu {
 	bool online;	/* the registers are set up: sections are allowed */
 	bool in_kernel; /* between kernel_fpu_begin and kernel_fpu_end */
 	bool ts;	/* shadow of CR0.TS */
+	u64 xfd;	/* shadow of IA32_XFD */
 	u32 locked;	/* nesting of fpregs_lock */
 	struct soft_cpu *soft; /* the model's registers, if the model is at work */
 	struct fpu_counters counters;

@@ -24,6 +24,12 @@ bool fpu_init_cpu(struct fpu_cpu *cpu);
 void fpu_cpu_up(struct fpu_cpu *cpu);
 void fpu_cpu_down(struct fpu_cpu *cpu);
 
+/*
+ * A CPU that is about to sleep, its idle task running, interrupts off: tiles become initial, for they keep it from
+ * deep sleep. Whoever had values in its registers has them in memory alone then (museum entry 36).
+ */
+void fpu_idle(struct fpu_cpu *cpu);
+
 /* The user context of a task that is being made, INACTIVE and initial. False when memory is out. */
 bool fpu_create(struct fpu_task *task, bool integer_only);
 void fpu_free(struct fpu_task *task);

@@ -24,9 +24,14 @@ struct descriptor {
 };
 _Static_assert(DESCRIPTOR_OFFSET + sizeof(struct descriptor) == XSAVE_LEGACY_SIZE, "Linux's layout");
 
-u32 fpu_frame_size(void)
+u32 fpu_frame_size(u64 features)
 {
-	return fpu_standard_size() + sizeof(u32);
+	return xstate_standard_size(&fpu_config.layout, features) + (u32)sizeof(u32);
+}
+
+u32 fpu_frame_size_of(const struct fpu_task *task)
+{
+	return fpu_has_registers(task) ? fpu_standard_size_of(task) + (u32)sizeof(u32) : 0;
 }
 
 static struct descriptor *descriptor_of(void *image)
@@ -37,15 +42,15 @@ static struct descriptor *descriptor_of(void *image)
 /* Linux names x87 and SSE whether or not they are initial, for programs that look at nothing else. */
 void *fpu_frame_make(struct fpu_task *task)
 {
-	u32 size = fpu_standard_size(), magic2 = MAGIC2;
-	struct xsave_area *image = fpu_area_alloc(fpu_frame_size());
+	u32 whole = fpu_frame_size_of(task), size = whole - (u32)sizeof(u32), magic2 = MAGIC2;
+	struct xsave_area *image = fpu_area_alloc(whole);
 
 	if (!image)
 		return NULL;
-	fpu_standard_read(task, image, FPU_EV_SIGNAL_FRAME);
+	fpu_standard_read_own(task, image, FPU_EV_SIGNAL_FRAME);
 	image->xstate_bv |= XFM_LEGACY;
 	*descriptor_of(image) = (struct descriptor){
-		.magic1 = MAGIC1, .extended_size = fpu_frame_size(), .xfeatures = fpu_config.xcr0, .xstate_size = size,
+		.magic1 = MAGIC1, .extended_size = whole, .xfeatures = fpu_standard_features(task), .xstate_size = size,
 	};
 	memcpy((u8 *)image + size, &magic2, sizeof(magic2));
 	return image;
@@ -84,10 +89,9 @@ long fpu_frame_write(u64 address, void *image)
 /* True if the frame says, at both ends, that it is extended: size and components are what it says then. */
 static bool extended(u64 address, const struct descriptor *descriptor)
 {
-	u32 size = descriptor->xstate_size, magic2;
+	u32 magic2, size = descriptor->xstate_size, most = fpu_frame_size_of(fpu_current()) - (u32)sizeof(magic2);
 
-	if (descriptor->magic1 != MAGIC1 || size < XSAVE_EXTENDED || size > fpu_standard_size() ||
-	    size > descriptor->extended_size)
+	if (descriptor->magic1 != MAGIC1 || size < XSAVE_EXTENDED || size > most || size > descriptor->extended_size)
 		return false;
 	return !copy_from_user(&magic2, address + size, sizeof(magic2)) && magic2 == MAGIC2;
 }

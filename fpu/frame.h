@@ -8,8 +8,10 @@
 
 #include "fpu/context.h"
 
-/* Bytes in the frame. It must lie at a multiple of 64. */
-u32 fpu_frame_size(void);
+/* Bytes in the frame with these user components. It must lie at a multiple of 64. */
+u32 fpu_frame_size(u64 features);
+/* With those of the task; 0: it has no registers. */
+u32 fpu_frame_size_of(const struct fpu_task *task);
 
 /* The frame's bytes with the task's current values; NULL when memory is out. The registers stay the task's. */
 void *fpu_frame_make(struct fpu_task *task);

@@ -49,6 +49,8 @@ static inline u64 bytes_moved(u64 xstate_bv)
 void fpu_image_prepare(struct xsave_area *image)
 {
 	init_image = image;
+	fpu_config.image_size = xstate_standard_size(&fpu_config.layout, fpu_config.xcr0 & ~fpu_config.dynamic);
+	fpu_config.full_image_size = xstate_standard_size(&fpu_config.layout, fpu_config.xcr0);
 	for (u32 bits = 0; bits < ARRAY_SIZE(bytes_of); bits++) {
 		bytes_of[bits] = (u16)(XSAVE_HEADER_SIZE + (bits & XFM_LEGACY ? XSAVE_LEGACY_SIZE : 0));
 		for (u32 i = XF_AVX; i < 8; i++)
@@ -58,11 +60,11 @@ void fpu_image_prepare(struct xsave_area *image)
 }
 
 /* The model at work, its cost counted apart: it stands for one instruction. */
-static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area)
+static inline void save_soft(struct fpu_cpu *cpu, struct xsave_area *area, u64 features)
 {
 	u32 start = (u32)rdtsc();
 
-	soft_xsaves(cpu->soft, area, fpu_config.mask);
+	soft_xsaves(cpu->soft, area, features);
 	cpu->counters.model_ticks += (u32)rdtsc() - start;
 }
 
@@ -81,34 +83,43 @@ static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 f
 	return fpu_config.native ? xrstors64(area, features) : load_soft(cpu, area, features);
 }
 
+/* False, the registers initial. What XFD disables must never be loaded: hardware would raise #NM in the kernel. */
+static bool load_refused(struct fpu_cpu *cpu, int fault)
+{
+	if (fault == SOFT_NM)
+		fpu_broken("#NM in the kernel: XRSTORS of a component that XFD disables");
+	fpu_image_load_init(cpu);
+	return false;
+}
+
 void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
 {
 	if (fpu_config.native)
-		xsaves64(area, fpu_config.mask);
+		xsaves64(area, area->xcomp_bv);
 	else
-		save_soft(cpu, area);
+		save_soft(cpu, area, area->xcomp_bv);
 	cpu->counters.saves++;
 	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
 }
 
 bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
 {
+	int fault;
+
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
-	if (likely(!load(cpu, area, fpu_config.mask)))
-		return true;
-	fpu_image_load_init(cpu);
-	return false;
+	fault = load(cpu, area, fpu_config.mask);
+	return likely(!fault) || load_refused(cpu, fault);
 }
 
 bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature)
 {
+	int fault;
+
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv & BIT(feature));
-	if (!load(cpu, area, BIT(feature)))
-		return true;
-	fpu_image_load_init(cpu);
-	return false;
+	fault = load(cpu, area, BIT(feature));
+	return !fault || load_refused(cpu, fault);
 }
 
 void fpu_image_load_init(struct fpu_cpu *cpu)
@@ -116,6 +127,15 @@ void fpu_image_load_init(struct fpu_cpu *cpu)
 	cpu->counters.init_loads++;
 	if (load(cpu, init_image, fpu_config.mask))
 		fpu_broken("the initial image can't be loaded");
+}
+
+bool fpu_tiles_in_use(const struct fpu_cpu *cpu)
+{
+	if (!(fpu_config.xcr0 & XFM_TILES))
+		return false;
+	if (fpu_config.native)
+		return xgetbv(1) & XFM_TILES;
+	return amx_configured(&cpu->soft->tiles) || cpu->soft->tiles.used;
 }
 
 u64 fpu_pasid(const struct fpu_cpu *cpu)
@@ -133,12 +153,46 @@ void fpu_set_pasid(struct fpu_cpu *cpu, u64 pasid)
 
 bool fpu_ungated_in_use(struct fpu_cpu *cpu)
 {
+	if (fpu_tiles_in_use(cpu))
+		return true;
 	if (fpu_config.xss & XFM(XF_PASID) && fpu_pasid(cpu))
 		return true;
 	return fpu_config.xss & XFM(XF_CET_U) && (read_fpu_msr(MSR_IA32_U_CET) || read_fpu_msr(MSR_IA32_PL3_SSP));
 }
 
-void fpu_image_reset(struct xsave_area *area)
+void fpu_tiles_release(struct fpu_cpu *cpu)
 {
-	xstate_init_image(&fpu_config.layout, area, fpu_config.mask);
+	if (fpu_config.native)
+		tilerelease();
+	else
+		amx_release(&cpu->soft->tiles);
+}
+
+void fpu_set_xfd_slow(struct fpu_cpu *cpu, u64 xfd)
+{
+	cpu->xfd = xfd;
+	if (fpu_config.native)
+		write_fpu_msr(MSR_IA32_XFD, xfd);
+	else
+		cpu->soft->xfd = xfd;
+}
+
+u64 fpu_take_xfd_err(struct fpu_cpu *cpu)
+{
+	u64 err = 0;
+
+	if (fpu_config.native && fpu_config.dynamic) {
+		err = read_fpu_msr(MSR_IA32_XFD_ERR);
+		if (err)
+			write_fpu_msr(MSR_IA32_XFD_ERR, 0);
+	} else if (fpu_config.dynamic) {
+		err = cpu->soft->xfd_err;
+		cpu->soft->xfd_err = 0;
+	}
+	return err & fpu_config.dynamic;
+}
+
+void fpu_image_reset(struct xsave_area *area, u64 features)
+{
+	xstate_init_image(&fpu_config.layout, area, features & fpu_config.mask);
 }

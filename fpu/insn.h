@@ -136,6 +136,12 @@ static inline u16 fnstcw(void)
 	return control;
 }
 
+/* TILERELEASE: all tile registers and their configuration become initial. XFD does not disable it. */
+static inline void tilerelease(void)
+{
+	asm volatile("tilerelease");
+}
+
 /* CLTS: clears CR0.TS, so that x87, SSE and AVX instructions no longer raise #NM. */
 static inline void clts(void)
 {

@@ -14,19 +14,25 @@
 #include "kernel/insn.h"
 #include "kernel/string.h"
 
+/* What a context can hold before it has used a dynamic component. */
+static u64 first_features(void)
+{
+	return fpu_config.mask & ~fpu_config.dynamic;
+}
+
 /* An fpstate of initial values, or NULL. */
 static struct xsave_area *new_fpstate(void)
 {
 	struct xsave_area *area = fpu_area_alloc(fpu_config.size);
 
 	if (area)
-		fpu_image_reset(area);
+		fpu_image_reset(area, first_features());
 	return area;
 }
 
 bool fpu_create(struct fpu_task *task, bool integer_only)
 {
-	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT };
+	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT, .xfd = fpu_config.dynamic };
 	task->active = &task->user;
 	task->own_flags |= TASK_NEED_FPU_LOAD;
 	if (!integer_only && !(task->user.fpstate = new_fpstate()))
@@ -44,8 +50,9 @@ void fpu_free(struct fpu_task *task)
 }
 
 /*
- * The parent keeps its registers: saving does not give them up (museum entry 10). Supervisor state is not
- * inherited. Under fpregs_lock nothing comes between the save and the copy.
+ * The parent keeps its registers: saving does not give them up (museum entry 10). Supervisor state and dynamic
+ * components are not inherited: the child has the small fpstate, in which the others lie at the same places, for the
+ * dynamic ones have the highest numbers. Under fpregs_lock nothing comes between the save and the copy.
  */
 void fpu_fork(struct fpu_task *child)
 {
@@ -61,7 +68,8 @@ void fpu_fork(struct fpu_task *child)
 		FPU_POINT();
 		memcpy(child->user.fpstate, parent->user.fpstate, fpu_config.size);
 		FPU_POINT();
-		child->user.fpstate->xstate_bv &= ~fpu_config.layout.supervisor;
+		child->user.fpstate->xstate_bv &= ~(fpu_config.layout.supervisor | fpu_config.dynamic);
+		child->user.fpstate->xcomp_bv = XCOMP_COMPACTED | first_features();
 		child->user.bad = parent->user.bad;
 	}
 	fpregs_unlock();
@@ -69,7 +77,7 @@ void fpu_fork(struct fpu_task *child)
 
 bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsave_area **spare)
 {
-	bool needed = !integer_only && !task->user.fpstate;
+	bool needed = !integer_only && (!task->user.fpstate || task->user.xfd != fpu_config.dynamic);
 
 	*spare = needed ? new_fpstate() : NULL;
 	return !needed || *spare;
@@ -95,12 +103,16 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 	flags = irq_save();
 	cpu = fpu_this_cpu();
 	fpu_intonly_disturb(task);
-	if (spare)
+	if (spare) {
+		unused = context->fpstate;
 		context->fpstate = spare;
+	}
 	if (context->fpstate) {
 		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
-		fpu_image_reset(context->fpstate);
+		fpu_image_reset(context->fpstate, first_features());
 		context->bad = false;
+		context->xfd = fpu_config.dynamic;
+		fpu_set_xfd(cpu, context->xfd);
 		if (integer_only) {
 			unused = context->fpstate;
 			context->fpstate = NULL;
@@ -122,10 +134,12 @@ void fpu_death(struct fpu_task *task)
 	task->active = NULL;
 }
 
-/* Whose values it held before does not count: they went with the reset (museum entry 7). */
+/* Whose values it held before does not count: they went with the reset (museum entries 7 and 35). */
 void fpu_cpu_up(struct fpu_cpu *cpu)
 {
 	cpu->ts = false;
+	if (fpu_config.dynamic)
+		fpu_set_xfd_slow(cpu, fpu_config.dynamic);
 	fpu_image_load_init(cpu);
 	fpregs_claim(cpu, NULL);
 	cpu->online = true;
@@ -134,4 +148,14 @@ void fpu_cpu_up(struct fpu_cpu *cpu)
 void fpu_cpu_down(struct fpu_cpu *cpu)
 {
 	cpu->online = false;
+}
+
+/* The kernel's own environment is in x87 and SSE, which stay. */
+void fpu_idle(struct fpu_cpu *cpu)
+{
+	if (likely(!fpu_tiles_in_use(cpu)))
+		return;
+	if (cpu->owner != fpu_kernel_owner)
+		fpregs_claim(cpu, NULL);
+	fpu_tiles_release(cpu);
 }

@@ -137,12 +137,12 @@ static void choose_user_components(void)
 		wanted |= XFM(XF_PKRU);
 	if (boot_registers.avx512)
 		wanted |= XFM_AVX512;
-	fpu_config.xcr0 = xstate_constrain_xcr0(wanted & fpu_config.layout.user);
+	fpu_config.xcr0 = fpu_config.real_xcr0 = xstate_constrain_xcr0(wanted & fpu_config.layout.user);
 }
 
 static void enable_user_components(void)
 {
-	xsetbv(fpu_config.xcr0);
+	xsetbv(fpu_config.real_xcr0);
 	if (fpu_config.pku)
 		write_cr4(read_cr4() | CR4_PKE);
 }
@@ -160,6 +160,27 @@ static void choose_supervisor_components(void)
 }
 
 /*
+ * Tiles, the model's or real ones with XFD: every context would be 8 KiB larger without it. Where other tasks' values
+ * lie behind CR0.TS real tiles stay off, because neither TS nor XFD stops LDTILECFG from changing them.
+ */
+static void choose_tiles(void)
+{
+	const struct xstate_layout *layout = &fpu_config.layout;
+	bool xfd = layout->xfd && layout->component[XF_TILEDATA].xfd;
+
+	if ((layout->user & XFM_TILES) != XFM_TILES || !xfd)
+		return;
+	if (fpu_config.native && (fpu_policy.device_not_available || fpu_intonly_keeps()))
+		return;
+	fpu_config.xcr0 |= XFM_TILES;
+	fpu_config.dynamic = XFM(XF_TILEDATA);
+	if (!fpu_config.native)
+		return;
+	fpu_config.real_xcr0 = fpu_config.xcr0;
+	enable_user_components();
+}
+
+/*
  * The model's registers and scratch area of one CPU; a CPU that was down has them already. False when memory is out.
  */
 static bool give_model(struct fpu_cpu *cpu)
@@ -168,7 +189,7 @@ static bool give_model(struct fpu_cpu *cpu)
 
 	if (cpu->soft)
 		return true;
-	scratch = fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.xcr0));
+	scratch = fpu_area_alloc(xstate_standard_size(&fpu_config.layout, fpu_config.real_xcr0));
 	cpu->soft = scratch ? kzalloc(sizeof(*cpu->soft)) : NULL;
 	if (cpu->soft)
 		cpu->soft->scratch = scratch;
@@ -185,7 +206,8 @@ static bool enable_supervisor_components(struct fpu_cpu *cpu)
 	}
 	if (!give_model(cpu))
 		return false;
-	soft_init(cpu->soft, &fpu_config.layout, fpu_config.xcr0, cpu->soft->scratch);
+	soft_init(cpu->soft, &fpu_config.layout, fpu_config.real_xcr0, cpu->soft->scratch);
+	cpu->soft->xcr0 = fpu_config.xcr0;
 	cpu->soft->xss = fpu_config.xss;
 	return true;
 }
@@ -235,8 +257,10 @@ static void log_config(void)
 		if (fpu_config.features & BIT(i))
 			n += format_text(names + n, sizeof(names) - (size_t)n, " %s", xstate_name(i));
 	klog("fpu: components%s; %u bytes a context", names, fpu_config.size);
-	klog("fpu: policy %s, mechanism %s", fpu_policy.name,
-	     fpu_config.native ? "native (XSAVES, XRSTORS)" : "soft: XSAVES, XRSTORS and PASID are modelled in software");
+	if (fpu_config.dynamic)
+		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
+	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
+	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
 	if (fpu_config.native && reported < size)
 		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);
 }
@@ -256,11 +280,15 @@ void fpu_init(void)
 	enable_user_components();
 	choose_mechanism();
 	choose_supervisor_components();
+	choose_policy();
+	fpu_intonly_init();
+	choose_tiles();
 	enabled = enable_supervisor_components(cpu);
 	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
 	fpu_config.ungated = fpu_config.mask & ~(XFM_LEGACY | XFM(XF_AVX) | XFM_AVX512);
-	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
+	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask & ~fpu_config.dynamic);
+	fpu_config.full_size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
 
 	init_image = fpu_area_alloc(fpu_config.size);
 	if (!init_image || !enabled)
@@ -268,11 +296,9 @@ void fpu_init(void)
 	memset(init_image, 0, fpu_config.size);
 	xsave64(init_image, XFM(XF_SSE));
 	fpu_config.mxcsr_mask = init_image->mxcsr_mask ? init_image->mxcsr_mask : MXCSR_MASK_DEFAULT;
-	fpu_image_reset(init_image);
+	fpu_image_reset(init_image, fpu_config.mask & ~fpu_config.dynamic);
 	fpu_image_prepare(init_image);
 	fpu_cpu_up(cpu);
-	choose_policy();
-	fpu_intonly_init();
 	fpu_update_init();
 	log_config();
 }

@@ -10,6 +10,9 @@
 
 #define MODELLED_SUPERVISOR (XFM(XF_PASID) | XFM(XF_CET_U))
 #define PASID_SIZE 8
+/* Where silicon with AVX-512 and PKRU has them in the standard format. */
+#define TILECFG_OFFSET 2752
+#define TILEDATA_OFFSET 2816
 #define PKRU_STORED 4 /* of the component's 8 bytes the upper 4 are never written */
 
 /* --- Set-up --- */
@@ -18,7 +21,14 @@ void soft_extend_layout(struct xstate_layout *layout)
 {
 	layout->supervisor = (layout->supervisor | XFM(XF_PASID)) & MODELLED_SUPERVISOR;
 	layout->component[XF_PASID] = (struct xstate_component){ .size = PASID_SIZE, .supervisor = true };
-	layout->xsavec = layout->xgetbv1 = layout->xsaves = true;
+	layout->user |= XFM_TILES;
+	layout->component[XF_TILECFG] = (struct xstate_component){
+		.size = sizeof(struct amx_config), .offset = TILECFG_OFFSET, .align64 = true,
+	};
+	layout->component[XF_TILEDATA] = (struct xstate_component){
+		.size = AMX_TILES * AMX_ROWS * AMX_COLSB, .offset = TILEDATA_OFFSET, .align64 = true, .xfd = true,
+	};
+	layout->xsavec = layout->xgetbv1 = layout->xsaves = layout->xfd = true;
 }
 
 void soft_init(struct soft_cpu *cpu, const struct xstate_layout *layout, u64 xcr0, void *scratch)
@@ -26,10 +36,12 @@ void soft_init(struct soft_cpu *cpu, const struct xstate_layout *layout, u64 xcr
 	memset(cpu, 0, sizeof(*cpu));
 	memset(scratch, 0, xstate_standard_size(layout, xcr0));
 	cpu->layout = layout;
-	cpu->xcr0 = xcr0;
+	cpu->real_xcr0 = cpu->xcr0 = xcr0;
 	cpu->scratch = scratch;
-	cpu->supervisor[XF_PASID] = &soft_pasid;
-	cpu->supervisor[XF_CET_U] = &soft_cet_u;
+	cpu->component[XF_PASID] = &soft_pasid;
+	cpu->component[XF_CET_U] = &soft_cet_u;
+	cpu->component[XF_TILECFG] = &soft_tilecfg;
+	cpu->component[XF_TILEDATA] = &soft_tiledata;
 	xsave64(scratch, XFM(XF_SSE));
 	cpu->mxcsr_mask = cpu->scratch->mxcsr_mask ? cpu->scratch->mxcsr_mask : MXCSR_MASK_DEFAULT;
 }
@@ -79,19 +91,6 @@ static void copy_legacy(struct xsave_area *to, const struct xsave_area *from, u6
 
 /* --- In use? (manual, volume 1, 13.6) --- */
 
-static bool all_zero(const void *data, u32 size)
-{
-	const u8 *byte = data;
-
-	for (; size >= sizeof(u64); size -= sizeof(u64), byte += sizeof(u64))
-		if (*(const u64 *)byte)
-			return false;
-	for (; size; size--, byte++)
-		if (*byte)
-			return false;
-	return true;
-}
-
 static bool x87_in_use(const struct xsave_area *a)
 {
 	return a->fcw != FCW_INIT || a->fsw || a->ftw || a->fop || a->fip || a->fdp || !all_zero(a->st, sizeof(a->st));
@@ -133,7 +132,9 @@ static u64 read_user(struct soft_cpu *cpu, u64 features)
 
 u64 soft_xinuse(struct soft_cpu *cpu)
 {
-	return read_user(cpu, cpu->xcr0);
+	u64 tiles = (amx_configured(&cpu->tiles) ? XFM(XF_TILECFG) : 0) | (cpu->tiles.used ? XFM(XF_TILEDATA) : 0);
+
+	return read_user(cpu, cpu->real_xcr0) | (tiles & cpu->xcr0);
 }
 
 /* --- Saving (13.10 XSAVEC, 13.11 XSAVES) --- */
@@ -143,22 +144,10 @@ static bool misaligned(const struct xsave_area *area)
 	return (u64)area % XSAVE_ALIGN;
 }
 
-/* A supervisor component straight to its place in area, if it is in use. */
-static void save_supervisor(struct soft_cpu *cpu, struct xsave_area *area, u32 feature)
-{
-	u64 image[SOFT_IMAGE_QWORDS];
-	u32 size = stored_size(cpu, feature);
-
-	cpu->supervisor[feature]->save(cpu, image);
-	if (all_zero(image, size))
-		return;
-	memcpy(compacted(cpu, area, feature), image, size);
-	area->xstate_bv |= BIT(feature);
-}
-
 /*
  * Of the header, only XSTATE_BV and XCOMP_BV are written: a bit of XSTATE_BV says that the component was in
- * use and is there; the space of one that wasn't stays reserved, and its bytes stay what they were.
+ * use and is there; the space of one that wasn't stays reserved, and its bytes stay what they were. One that XFD
+ * disables counts as not in use, whatever its registers hold.
  */
 static int save(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
 {
@@ -167,15 +156,16 @@ static int save(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
 	check_ts();
 	if (misaligned(area))
 		return SOFT_GP;
-	stored = read_user(cpu, rfbm & cpu->xcr0);
+	stored = read_user(cpu, rfbm & cpu->real_xcr0);
 	area->xstate_bv = stored;
 	area->xcomp_bv = XCOMP_COMPACTED | rfbm;
 	copy_legacy(area, cpu->scratch, stored);
 	for (u32 i = XF_AVX; i < XF_COUNT; i++) {
 		if (stored & BIT(i))
 			memcpy(compacted(cpu, area, i), standard(cpu, i), stored_size(cpu, i));
-		else if (rfbm & ~cpu->xcr0 & BIT(i))
-			save_supervisor(cpu, area, i);
+		else if (rfbm & ~cpu->real_xcr0 & ~cpu->xfd & BIT(i) &&
+			 cpu->component[i]->save(cpu, compacted(cpu, area, i)))
+			area->xstate_bv |= BIT(i);
 	}
 	return 0;
 }
@@ -203,19 +193,19 @@ static bool header_valid(const struct xsave_area *area, u64 enabled)
 	       all_zero(area->header_reserved, sizeof(area->header_reserved));
 }
 
-/* The values that would be loaded: reserved bits of MXCSR, then what each supervisor component refuses. */
+/* The values that would be loaded: reserved bits of MXCSR, then what the other components refuse. */
 static bool values_valid(const struct soft_cpu *cpu, const struct xsave_area *area, u64 loaded)
 {
 	if (loaded & XFM(XF_SSE) && area->mxcsr & ~cpu->mxcsr_mask)
 		return false;
 	for (u32 i = XF_AVX; i < XF_COUNT; i++)
-		if (loaded & ~cpu->xcr0 & BIT(i) && !cpu->supervisor[i]->valid(cpu, compacted(cpu, area, i)))
+		if (loaded & ~cpu->real_xcr0 & BIT(i) && !cpu->component[i]->valid(cpu, compacted(cpu, area, i)))
 			return false;
 	return true;
 }
 
 /*
- * The user components of rfbm: those in loaded from the image, the others to their initial state, which
+ * The components of rfbm that XRSTOR reaches: those in loaded from the image, the others to their initial state, which
  * XRSTOR does for every bit that is clear in XSTATE_BV. MXCSR is the exception: the standard form always
  * loads it where rfbm has SSE or AVX, the compacted form treats it as a part of SSE.
  */
@@ -237,13 +227,11 @@ static void write_user(struct soft_cpu *cpu, const struct xsave_area *area, u64 
 	xrstor64(scratch, rfbm);
 }
 
-static void write_supervisor(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm, u64 loaded)
+static void write_others(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm, u64 loaded)
 {
-	static const u64 initial[SOFT_IMAGE_QWORDS];
-
 	for (u32 i = XF_AVX; i < XF_COUNT; i++)
 		if (rfbm & BIT(i))
-			cpu->supervisor[i]->load(cpu, loaded & BIT(i) ? compacted(cpu, area, i) : initial);
+			cpu->component[i]->load(cpu, loaded & BIT(i) ? compacted(cpu, area, i) : NULL);
 }
 
 static int restore(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm, u64 enabled)
@@ -257,8 +245,12 @@ static int restore(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm
 	loaded = rfbm & area->xstate_bv;
 	if (!values_valid(cpu, area, loaded))
 		return SOFT_GP;
-	write_supervisor(cpu, area, rfbm & ~cpu->xcr0, loaded);
-	write_user(cpu, area, rfbm & cpu->xcr0, loaded & cpu->xcr0);
+	if (loaded & cpu->xfd) {
+		cpu->xfd_err = loaded & cpu->xfd;
+		return SOFT_NM;
+	}
+	write_others(cpu, area, rfbm & ~cpu->real_xcr0, loaded);
+	write_user(cpu, area, rfbm & cpu->real_xcr0, loaded & cpu->real_xcr0);
 	return 0;
 }
 

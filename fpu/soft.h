@@ -13,50 +13,58 @@
 #ifndef FPU_SOFT_H
 #define FPU_SOFT_H
 
+#include "fpu/amx.h"
 #include "fpu/xstate.h"
 
-#define SOFT_GP 13 /* the vector of the fault that an instruction would have raised */
-
-/* No supervisor component that the model knows is larger than that. */
-#define SOFT_IMAGE_QWORDS 8
+/* The vectors of the faults that an instruction would have raised. */
+#define SOFT_NM 7
+#define SOFT_GP 13
 
 struct soft_cpu;
 
-/* The registers of one supervisor component; XSAVE and XRSTOR don't reach them. Initial state: all zero. */
+/* The registers of one component that XSAVE and XRSTOR don't reach. Initial state: all zero. */
 struct soft_component {
-	/* The registers' values into image, as XSAVES does it, with its side effects if it has any. */
-	void (*save)(struct soft_cpu *cpu, u64 *image);
+	/* As XSAVES, with its side effects if it has any; false, and nothing is written, if they are initial. */
+	bool (*save)(struct soft_cpu *cpu, u64 *image);
 	/* False where XRSTORS raises #GP instead of loading the image. */
 	bool (*valid)(const struct soft_cpu *cpu, const u64 *image);
+	/* NULL: they become initial. */
 	void (*load)(struct soft_cpu *cpu, const u64 *image);
 };
 
 struct soft_cpu {
 	const struct xstate_layout *layout;
-	u64 xcr0; /* the real one's value */
-	u64 xss;  /* the soft IA32_XSS: only bits with an entry in supervisor[] */
+	u64 real_xcr0; /* the real one's value: what XSAVE and XRSTOR reach */
+	u64 xcr0; /* the soft XCR0: that, and the tiles if they are enabled */
+	u64 xss;  /* the soft IA32_XSS; every bit here or in xcr0 alone has an entry in component[] */
+	u64 xfd, xfd_err; /* the soft IA32_XFD and IA32_XFD_ERR */
 	u64 pasid; /* the soft IA32_PASID */
 	u32 mxcsr_mask; /* the MXCSR bits that this CPU has */
 	struct xsave_area *scratch;
-	const struct soft_component *supervisor[XF_COUNT];
+	const struct soft_component *component[XF_COUNT];
+	struct amx_registers tiles;
 };
 
-extern const struct soft_component soft_pasid; /* lives in soft_cpu */
+extern const struct soft_component soft_pasid, soft_tilecfg, soft_tiledata; /* live in soft_cpu */
 extern const struct soft_component soft_cet_u; /* real: the MSRs of a CPU with CET */
 
 /*
- * Turns the layout of the CPU into that of the modelled one: adds PASID, leaves out the supervisor
+ * Turns the layout of the CPU into that of the modelled one: adds PASID, tiles and XFD, leaves out the supervisor
  * components that the model does not know, and offers the compacted instructions.
  */
 void soft_extend_layout(struct xstate_layout *layout);
 
 /*
  * XCR0 must be set. scratch: xstate_standard_size(layout, xcr0) bytes, aligned to 64, this CPU's own. The
- * layout must live as long as cpu. The soft IA32_XSS is 0 as after reset.
+ * layout must live as long as cpu. The soft XCR0 is the real one's value; the soft IA32_XSS and IA32_XFD are 0 as
+ * after reset.
  */
 void soft_init(struct soft_cpu *cpu, const struct xstate_layout *layout, u64 xcr0, void *scratch);
 
-/* XSAVES, XSAVEC, XRSTORS, and XRSTOR of a compacted image: 0, or SOFT_GP with nothing changed. */
+/*
+ * XSAVES, XSAVEC, XRSTORS, and XRSTOR of a compacted image: 0, or SOFT_GP with nothing changed, or SOFT_NM if a
+ * component would be loaded that XFD disables: IA32_XFD_ERR says which.
+ */
 int soft_xsaves(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm);
 int soft_xsavec(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm);
 int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm);

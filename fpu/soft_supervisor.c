@@ -13,9 +13,11 @@
 #define SSP_LOW_BITS 3ul
 #define ADDRESS_BITS 48
 
-static void pasid_save(struct soft_cpu *cpu, u64 *image)
+static bool pasid_save(struct soft_cpu *cpu, u64 *image)
 {
-	image[0] = cpu->pasid;
+	if (cpu->pasid)
+		image[0] = cpu->pasid;
+	return cpu->pasid;
 }
 
 static bool pasid_valid(const struct soft_cpu *cpu, const u64 *image)
@@ -25,7 +27,7 @@ static bool pasid_valid(const struct soft_cpu *cpu, const u64 *image)
 
 static void pasid_load(struct soft_cpu *cpu, const u64 *image)
 {
-	cpu->pasid = image[0];
+	cpu->pasid = image ? image[0] : 0;
 }
 
 const struct soft_component soft_pasid = { pasid_save, pasid_valid, pasid_load };
@@ -37,10 +39,15 @@ static bool canonical(u64 address)
 	return !upper || upper == -1;
 }
 
-static void cet_u_save(struct soft_cpu *cpu, u64 *image)
+static bool cet_u_save(struct soft_cpu *cpu, u64 *image)
 {
-	image[0] = read_fpu_msr(MSR_IA32_U_CET);
-	image[1] = read_fpu_msr(MSR_IA32_PL3_SSP);
+	u64 u_cet = read_fpu_msr(MSR_IA32_U_CET), ssp = read_fpu_msr(MSR_IA32_PL3_SSP);
+
+	if (!u_cet && !ssp)
+		return false;
+	image[0] = u_cet;
+	image[1] = ssp;
+	return true;
 }
 
 static bool cet_u_valid(const struct soft_cpu *cpu, const u64 *image)
@@ -51,8 +58,8 @@ static bool cet_u_valid(const struct soft_cpu *cpu, const u64 *image)
 
 static void cet_u_load(struct soft_cpu *cpu, const u64 *image)
 {
-	write_fpu_msr(MSR_IA32_U_CET, image[0]);
-	write_fpu_msr(MSR_IA32_PL3_SSP, image[1]);
+	write_fpu_msr(MSR_IA32_U_CET, image ? image[0] : 0);
+	write_fpu_msr(MSR_IA32_PL3_SSP, image ? image[1] : 0);
 }
 
 const struct soft_component soft_cet_u = { cet_u_save, cet_u_valid, cet_u_load };

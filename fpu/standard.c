@@ -18,7 +18,17 @@
 
 u32 fpu_standard_size(void)
 {
-	return xstate_standard_size(&fpu_config.layout, fpu_config.xcr0);
+	return fpu_config.full_image_size;
+}
+
+u32 fpu_standard_size_of(const struct fpu_task *task)
+{
+	return task->user.xfd ? fpu_config.image_size : fpu_config.full_image_size;
+}
+
+u64 fpu_standard_features(const struct fpu_task *task)
+{
+	return fpu_config.xcr0 & ~task->user.xfd;
 }
 
 /* --- Components --- */
@@ -61,9 +71,9 @@ static u64 extended(u64 features)
 /* --- Reading --- */
 
 /* Everything in its initial state: what is not in use must read so, whatever lies in the fpstate (entries 19, 22). */
-static void start_image(struct xsave_area *image)
+static void start_image(struct xsave_area *image, u32 size)
 {
-	memset(image, 0, fpu_standard_size());
+	memset(image, 0, size);
 	image->fcw = FCW_INIT;
 	image->mxcsr = MXCSR_INIT;
 	image->mxcsr_mask = fpu_config.mxcsr_mask;
@@ -90,11 +100,11 @@ static void insert_pkru(struct xsave_area *image, u32 pkru)
 		image->xstate_bv |= XFM(XF_PKRU);
 }
 
-void fpu_standard_read(struct fpu_task *task, void *image, enum fpu_event event)
+static void read_into(struct fpu_task *task, void *image, u32 size, enum fpu_event event)
 {
 	u64 flags;
 
-	start_image(image);
+	start_image(image, size);
 	fpregs_lock();
 	if (fpu_has_registers(task)) {
 		if (fpu_is_running(task)) {
@@ -107,6 +117,16 @@ void fpu_standard_read(struct fpu_task *task, void *image, enum fpu_event event)
 	if (fpu_config.pku)
 		insert_pkru(image, fpu_is_running(task) ? rdpkru() : task->user.pkru);
 	fpregs_unlock();
+}
+
+void fpu_standard_read(struct fpu_task *task, void *image, enum fpu_event event)
+{
+	read_into(task, image, fpu_standard_size(), event);
+}
+
+void fpu_standard_read_own(struct fpu_task *task, void *image, enum fpu_event event)
+{
+	read_into(task, image, fpu_standard_size_of(task), event);
 }
 
 /* --- Writing --- */
@@ -172,7 +192,7 @@ static void set_pkru(struct fpu_task *task, u32 pkru)
 void fpu_standard_write(struct fpu_task *task, const void *image, u64 components, enum fpu_event event)
 {
 	const struct xsave_area *area = image;
-	u64 features = area->xstate_bv & components;
+	u64 features = area->xstate_bv & components & fpu_standard_features(task);
 
 	fpregs_lock();
 	if (fpu_has_registers(task)) {

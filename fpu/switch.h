@@ -1,7 +1,7 @@
 /*
  * The scheduler's two calls, inline for they are on every switch. PKRU is not left to the machine: kernel code
  * touches user memory before any return to user mode, so the keys change hands at once, by RDPKRU and WRPKRU
- * (seed 002). Interrupts off, prev and next different; kernel threads pass through.
+ * (seed 002). So does XFD, which must be the task's before its registers are saved or loaded (museum entry 35). Interrupts off, prev and next different; kernel threads pass through.
  */
 #ifndef FPU_SWITCH_H
 #define FPU_SWITCH_H
@@ -35,6 +35,7 @@ static inline void fpu_switch_in(struct fpu_task *next)
 		return;
 	if (fpu_config.pku)
 		wrpkru(next->active->pkru);
+	fpu_set_xfd(fpu_this_cpu(), next->active->xfd);
 	if (fpu_policy.switch_in && next->active->fpstate)
 		fpu_policy.switch_in(fpu_this_cpu(), next);
 }

@@ -75,7 +75,8 @@ void *fpu_update_begin(struct fpu_update *update, struct fpu_task *task, u32 fea
 {
 	bool pkru = feature == XF_PKRU;
 
-	if (feature < XF_AVX || !(fpu_config.features & BIT(feature)) || (!pkru && !fpu_has_registers(task)))
+	if (feature < XF_AVX || !(fpu_config.features & ~task->user.xfd & BIT(feature)) ||
+	    (!pkru && !fpu_has_registers(task)))
 		return NULL;
 	fpregs_lock();
 	*update = (struct fpu_update){ .task = task, .feature = feature, .was = FPU_INACTIVE };

@@ -14,7 +14,7 @@ bool fpregs_load_failed(struct fpu_cpu *cpu, struct fpu_task *task, const struct
 	struct fpu_context *context = task->active;
 
 	context->bad = true; /* for good: a second try would find a loadable image and carry on */
-	fpu_image_reset(context->fpstate);
+	fpu_image_reset(context->fpstate, fpu_config.mask & ~context->xfd);
 	fpregs_now_in_memory(task, context);
 	fpu_note(cpu, context, FPU_EV_BAD_IMAGE, FPU_INACTIVE, FPU_INACTIVE, site, false);
 	return false;
@@ -52,6 +52,17 @@ bool fpregs_load_component_at(struct fpu_cpu *cpu, struct fpu_task *task, enum f
 	fpregs_now_in_registers(cpu, task, context, to);
 	fpu_note(cpu, context, event, FPU_INACTIVE, to, site, true);
 	return true;
+}
+
+struct xsave_area *fpregs_exchange_fpstate_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+					      struct xsave_area *area, const struct fpu_site *site)
+{
+	struct fpu_context *context = task->active;
+	struct xsave_area *old = context->fpstate;
+
+	context->fpstate = area;
+	fpu_note(cpu, context, event, fpregs_state(cpu, task), FPU_ACTIVE, site, false);
+	return old;
 }
 
 void fpu_context_born(struct fpu_context *context)

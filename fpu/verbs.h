@@ -173,6 +173,11 @@ bool fpregs_load_component_at(struct fpu_cpu *cpu, struct fpu_task *task, enum f
 void fpregs_drop_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event, enum fpu_state to,
 		    const struct fpu_site *site);
 
+/* While a context is ACTIVE its memory is stale, so that another fpstate can take its place; returns the old one. */
+#define fpregs_exchange_fpstate(cpu, task, event, area) fpregs_exchange_fpstate_at(cpu, task, event, area, FPU_SITE)
+struct xsave_area *fpregs_exchange_fpstate_at(struct fpu_cpu *cpu, struct fpu_task *task, enum fpu_event event,
+					      struct xsave_area *area, const struct fpu_site *site);
+
 /* The registers become something that is no context: they are about to be overwritten. */
 static inline void fpregs_claim(struct fpu_cpu *cpu, const void *owner)
 {

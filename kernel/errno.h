@@ -31,6 +31,7 @@
 #define EDEADLK 35
 #define ENAMETOOLONG 36
 #define ENOSYS 38
+#define EOPNOTSUPP 95
 #define ETIMEDOUT 110
 
 #define ERRNO_MAX 4095 /* results from -ERRNO_MAX to -1 are errors */

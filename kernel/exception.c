@@ -4,12 +4,15 @@
  */
 #include "fpu/fpu.h"
 #include "fpu/frame.h"
+#include "fpu/image.h"
 #include "kernel/exception.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/ptrace.h"
+#include "kernel/tiles.h"
 #include "kernel/traps.h"
 #include "kernel/uaccess.h"
+#include "kernel/xcomp.h"
 #include "sched/signal.h"
 #include "sched/task.h"
 
@@ -90,13 +93,24 @@ static void send_fault(u64 vector, struct regs *regs)
 	     regs->orig_rax, regs->rip, regs->rsp);
 }
 
+/* IA32_XFD_ERR is read before interrupts are on: another task's #NM would overwrite it. */
 void user_exception(u64 vector, struct regs *regs)
 {
-	if (vector == EXC_NO_FPU && fpu_device_not_available(&current->fpu))
+	u64 xfd;
+
+	if (vector == EXC_UNDEFINED)
+		vector = tiles_emulate(regs);
+	if (vector == TILES_DONE)
+		return;
+	xfd = vector == EXC_NO_FPU ? fpu_take_xfd_err(&this_cpu->self->fpu) : 0;
+	if (vector == EXC_NO_FPU && !xfd && fpu_device_not_available(&current->fpu))
 		return;
 	if (vector == EXC_DEBUG && ptrace_stray_step(regs))
 		return;
 	irq_enable();
-	send_fault(vector, regs);
+	if (xfd)
+		xcomp_first_use(xfd, regs);
+	else
+		send_fault(vector, regs);
 	irq_disable();
 }

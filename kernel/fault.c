@@ -3,6 +3,7 @@
  * the program, or a fix-up for a system call that was given a bad pointer. A fault of the kernel on its own
  * memory, or on user memory outside usercopy.asm, is a bug of the kernel and stops it.
  */
+#include "fpu/frame.h"
 #include "kernel/errno.h"
 #include "kernel/fault.h"
 #include "kernel/format.h"
@@ -274,6 +275,34 @@ static void bad_user_access(struct regs *regs, u64 address, long why)
 	} else if (signal_fault(&info)) {
 		log_death(regs, &info, "page fault");
 	}
+}
+
+/* The rights of the address's key, as they are now, forbid it. */
+static bool key_forbids(u64 address, u64 error)
+{
+	struct mm *mm = current->mm;
+	u32 keys = fpu_frame_keys();
+	struct vma *vma;
+
+	mutex_lock(&mm->lock);
+	vma = mm_find(mm, address);
+	keys = vma ? keys >> 2 * vma->pkey : 0;
+	mutex_unlock(&mm->lock);
+	return keys & 1 || (keys & 2 && error & PF_WRITE);
+}
+
+void fault_of_instruction(struct regs *regs, u64 address, u64 error)
+{
+	long why = mm_fault(current->mm, address, error);
+
+	if (!why && (error & PF_FETCH || !key_forbids(address, error)))
+		return;
+	if (!why) {
+		error |= PF_PRESENT | PF_PKEY;
+		why = -EFAULT;
+	}
+	regs->orig_rax = error;
+	bad_user_access(regs, address, why);
 }
 
 static void bad_kernel_access(const struct regs *regs, u64 address)

@@ -13,6 +13,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
+#include "kernel/xcomp.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 
@@ -114,7 +115,7 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_GET_XCOMP_SUPP:
 		return copy_to_user(address, &fpu_config.xcr0, sizeof(fpu_config.xcr0));
 	default:
-		return -EINVAL;
+		return xcomp_prctl(command, address);
 	}
 }
 

@@ -161,7 +161,7 @@ static struct xsave_area *read_image(struct task *task)
 
 static long write_image(struct task *task, const struct xsave_area *image)
 {
-	long error = fpu_standard_check(image, fpu_config.xcr0);
+	long error = fpu_standard_check(image, fpu_standard_features(&task->fpu));
 	u64 flags;
 
 	if (error)

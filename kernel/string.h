@@ -20,6 +20,22 @@ void copy_string(char *dst, const char *src, size_t size);
 /* Decimal number at s; *end is the first character that is not part of it. */
 u64 parse_number(const char *s, const char **end);
 
+static inline bool all_zero(const void *data, size_t n)
+{
+	const u8 *byte = data;
+	u64 word;
+
+	for (; n >= sizeof(word); n -= sizeof(word), byte += sizeof(word)) {
+		__builtin_memcpy(&word, byte, sizeof(word));
+		if (word)
+			return false;
+	}
+	for (; n; n--, byte++)
+		if (*byte)
+			return false;
+	return true;
+}
+
 static inline void clear_page(void *page)
 {
 	u64 n = 512;

@@ -4,6 +4,7 @@
  * the old program is given up.
  */
 #include "fpu/fpu.h"
+#include "fpu/image.h"
 #include "kernel/elf.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
@@ -166,7 +167,7 @@ static void push_auxv(struct stack_writer *w, const struct elf_image *image, u64
 	push_pair(w, AT_CLKTCK, 100);
 	push_pair(w, AT_SECURE, 0);
 	push_pair(w, AT_RANDOM, random);
-	push_pair(w, AT_MINSIGSTKSZ, sigframe_size());
+	push_pair(w, AT_MINSIGSTKSZ, sigframe_size(fpu_config.xcr0));
 	push_pair(w, AT_EXECFN, execfn);
 	push_pair(w, AT_NULL, 0);
 }
@@ -310,6 +311,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	take_over_pid(task, task->process);
 	task->process->exec = false;
 	fpu_exec(&task->fpu, image.integer_only, spare);
+	task->process->xcomp_permitted = 0;
 	files_exec(task->process->files);
 	itimers_exec(task->process);
 	signals_exec(sighand);

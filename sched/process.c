@@ -41,6 +41,7 @@ struct process *process_create(struct process *parent)
 	process->pgid = parent->pgid;
 	process->limits = parent->limits;
 	process->maker = current->tid;
+	process->xcomp_permitted = parent->xcomp_permitted;
 	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
 	memcpy(process->exe, parent->exe, sizeof(process->exe));
 	list_add_before(&process->sibling, &parent->children);

@@ -313,6 +313,7 @@ void idle_loop(void)
 			irq_enable();
 			schedule();
 		} else {
+			fpu_idle(&this_cpu->self->fpu);
 			asm volatile("sti; hlt" ::: "memory");
 		}
 	}

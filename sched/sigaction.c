@@ -8,6 +8,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
+#include "kernel/xcomp.h"
 #include "sched/process.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
@@ -285,8 +286,7 @@ long sigstack_set(const struct sigaltstack *new, u64 sp)
 	}
 	if (new->size < MINSIGSTKSZ)
 		return -ENOMEM;
-	*stack = (struct sigaltstack){ .sp = new->sp, .flags = new->flags, .size = new->size };
-	return 0;
+	return xcomp_set_stack(stack, &(struct sigaltstack){ .sp = new->sp, .flags = new->flags, .size = new->size });
 }
 
 long sys_sigaltstack(u64 user_stack, u64 user_old)

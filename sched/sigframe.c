@@ -46,9 +46,9 @@ struct sigframe {
 };
 _Static_assert(sizeof(struct sigframe) == 440 && offsetof(struct sigframe, info) == 312, "Linux's layout");
 
-u64 sigframe_size(void)
+u64 sigframe_size(u64 features)
 {
-	return ALIGN_UP(sizeof(struct sigframe) + 8 + fpu_frame_size() + 63, 16);
+	return ALIGN_UP(sizeof(struct sigframe) + 8 + fpu_frame_size(features) + 63, 16);
 }
 
 static void save_registers(struct sigcontext *to, const struct regs *regs)
@@ -105,7 +105,7 @@ static u64 place_frame(u64 rsp, const struct sigaction *action, u64 *fpstate)
 
 	*fpstate = 0;
 	if (fpu_has_registers(&current->fpu))
-		*fpstate = sp = ALIGN_DOWN(sp - fpu_frame_size(), 64);
+		*fpstate = sp = ALIGN_DOWN(sp - fpu_frame_size_of(&current->fpu), 64);
 	sp = ALIGN_DOWN(sp - sizeof(struct sigframe), 16) - 8;
 	if ((inside || entering) && !(sp > stack->sp && sp - stack->sp <= stack->size))
 		return 0;

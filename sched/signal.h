@@ -60,7 +60,7 @@ struct task;
 
 enum si_code {
 	SI_USER = 0, SI_KERNEL = 0x80, SI_TIMER = -2, SI_TKILL = -6,
-	ILL_ILLOPN = 2,
+	ILL_ILLOPC = 1, ILL_ILLOPN = 2,
 	FPE_INTDIV = 1, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE_FLTUND = 5, FPE_FLTRES = 6, FPE_FLTINV = 7,
 	SEGV_MAPERR = 1, SEGV_ACCERR = 2, SEGV_PKUERR = 4,
 	BUS_ADRALN = 1, TRAP_BRKPT = 1, TRAP_TRACE = 2,
@@ -206,8 +206,8 @@ void signal_deliver(struct regs *regs);
 
 /* sigframe.c: pushes a frame and points regs to the handler, or nothing has changed: -EFAULT. */
 long sigframe_push(struct regs *regs, const struct sigaction *action, const struct siginfo *info, u64 mask);
-/* The most that a frame takes, as AT_MINSIGSTKSZ tells it. */
-u64 sigframe_size(void);
+/* The most that a frame with these user components of the FPU takes; with all of them, AT_MINSIGSTKSZ. */
+u64 sigframe_size(u64 features);
 /* True if sp is on the alternate stack. */
 bool sigstack_active(u64 sp);
 /* As sigaltstack does it, for a caller whose stack pointer is sp. */

@@ -86,6 +86,7 @@ struct process {
 	bool exec;	      /* one thread is waiting to be the only one */
 	int exit_status;      /* as wait4 reports it */
 	int exit_signal;      /* what its parent gets when it ends, or 0 */
+	u64 xcomp_permitted;  /* dynamic components of the FPU that its tasks may use (kernel/xcomp.h); with task_lock */
 	struct sighand *sighand;
 	struct sigpending pending;
 	u32 nthreads;

@@ -13,10 +13,10 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(ROOT, "README.md")
 SOURCES = ("c", "h", "asm", "def")
-MODEL = ("fpu/soft.c", "fpu/soft.h", "fpu/soft_supervisor.c")
+MODEL = ("fpu/soft", "fpu/amx")
 FOLDERS = ("boot", "kernel", "kernel/crypto", "fpu", "sched")
 # name: what it may have in lines of code, or None.
-PARTS = {"`fpu/` without the model": 1500, "the model of XSAVES in `fpu/`": 1200, "`sched/`": None,
+PARTS = {"`fpu/` without the model": 1500, "the model of XSAVES and AMX in `fpu/`": 1200, "`sched/`": None,
          "`boot/` and `kernel/`": None}
 ALL, ALL_BUDGET = "all", 10_000
 HEAD = ("| part | lines | of that code | may be |", "|---|---:|---:|---:|")
@@ -24,8 +24,8 @@ TABLE = re.compile(re.escape(HEAD[0]) + r"\n(?:\|.*\n)+")
 
 
 def part_of(path):
-    if path in MODEL:
-        return "the model of XSAVES in `fpu/`"
+    if path.startswith(MODEL):
+        return "the model of XSAVES and AMX in `fpu/`"
     return {"fpu": "`fpu/` without the model", "sched": "`sched/`"}.get(
         path.partition("/")[0], "`boot/` and `kernel/`")
 

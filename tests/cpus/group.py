@@ -17,17 +17,17 @@ PANIC = 125
 # program that believes it, as the one called hostile does, can't run there.
 FALSE_XSAVES = "max,x-force-features=on,+xsaves,+xsavec,+xfd"
 DISBELIEF = "fpu: warning: CPUID promises XSAVES, but it does not work here; not believed"
-MODEL = "mechanism soft: XSAVES, XRSTORS and PASID are modelled in software"
+MODEL = "mechanism soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software"
 # name: processor, words for the kernel, programs that must pass, what the log must have.
 WORKS = {
     "false XSAVES, xstate=auto": (FALSE_XSAVES, "", ("fpu", "crypt", "intonly"),
                                   (DISBELIEF, MODEL)),
     "no AVX": ("max,-mpx,-avx,-avx2", "", ("fpu", "hostile", "crypt"),
-               ("components x87 SSE PKRU PASID;",)),
+               ("components x87 SSE PKRU PASID TILECFG TILEDATA;",)),
     "no protection keys": ("max,-mpx,-pku", "", ("fpu", "pkeys"),
-                           ("components x87 SSE AVX PASID;",)),
+                           ("components x87 SSE AVX PASID TILECFG TILEDATA;",)),
     "AVX-512 in leaf 0Dh only": ("Skylake-Server", "", ("fpu", "hostile"),
-                                 ("components x87 SSE AVX PKRU PASID;",)),
+                                 ("components x87 SSE AVX PKRU PASID TILECFG TILEDATA;",)),
     "no RDRAND": ("max,-mpx,-rdrand,-rdseed", "", ("crypt",), ()),
 }
 # name: processor, words for the kernel, what the panic must say.

@@ -145,6 +145,6 @@ void images_start(u32 users)
 	memset(used, 0, sizeof(used));
 	memset(areas, POISON, sizeof(areas));
 	initial = fpu_area_alloc(fpu_config.size);
-	fpu_image_reset(initial);
+	fpu_image_reset(initial, fpu_config.mask);
 	fpu_image_prepare(initial);
 }

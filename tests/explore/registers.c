@@ -153,6 +153,22 @@ int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
 	fail("the model is called");
 }
 
+void amx_release(struct amx_registers *r)
+{
+	fail("the model is called");
+}
+
+/* There are no tiles, and nothing that XFD could disable. */
+void tilerelease(void)
+{
+	fail("TILERELEASE is executed");
+}
+
+u64 xgetbv(u32 index)
+{
+	fail("XGETBV is executed");
+}
+
 void registers_start(bool ungated)
 {
 	fpu_config = (struct fpu_config){ .native = true, .pku = true };

@@ -114,6 +114,10 @@ int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
 	return SOFT_GP;
 }
 
+void amx_release(struct amx_registers *r)
+{
+}
+
 /* --- A machine with one task --- */
 
 static void configure(const struct xstate_layout *layout, u64 user)
@@ -124,14 +128,14 @@ static void configure(const struct xstate_layout *layout, u64 user)
 	fpu_config.features = user | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
 	fpu_config.size = xstate_compact_size(layout, fpu_config.mask);
-	fpu_image_reset(&initial.area);
+	fpu_image_reset(&initial.area, fpu_config.mask);
 	fpu_image_prepare(&initial.area);
 }
 
 static void make_task(void)
 {
 	memset(&memory, POISON, sizeof(memory));
-	fpu_image_reset(&memory.area);
+	fpu_image_reset(&memory.area, fpu_config.mask);
 	task = (struct fpu_task){ .own_flags = TASK_NEED_FPU_LOAD, .user = { .fpstate = &memory.area } };
 	task.active = &task.user;
 	fpu_context_born(&task.user);
@@ -167,7 +171,7 @@ static void write_register(u32 feature)
 	regfile_write(feature, value);
 }
 
-static void fill_registers(u64 used)
+static inline void fill_registers(u64 used)
 {
 	for (u32 i = 0; i < XF_COUNT; i++) {
 		set_initial(&regfile.cpu[regfile.current], i);
@@ -178,13 +182,13 @@ static void fill_registers(u64 used)
 	regfile.cpu[regfile.current].value[XF_PASID][3] = 0x80;
 }
 
-static u64 pasid(void)
+static inline u64 pasid(void)
 {
 	return read_fpu_msr(MSR_IA32_PASID);
 }
 
 /* Leaves the CPU: CACHED, with its values in memory. Comes back to one. */
-static void switch_out(void)
+static inline void switch_out(void)
 {
 	if (fpu_config.pku)
 		task.user.pkru = rdpkru();
@@ -192,7 +196,7 @@ static void switch_out(void)
 	running = &other;
 }
 
-static void run_on(u32 cpu)
+static inline void run_on(u32 cpu)
 {
 	regfile.current = cpu;
 	if (fpu_config.pku && running != &task)
@@ -203,7 +207,7 @@ static void run_on(u32 cpu)
 	assert_int_equal(regfile.faults, 0);
 }
 
-static void xsave_wanted(void)
+static inline void xsave_wanted(void)
 {
 	memset(&wanted, 0, sizeof(wanted));
 	xsave64(&wanted, fpu_config.xcr0);

@@ -77,7 +77,7 @@ static void deliver(u64 used)
 	interrupted = regfile.cpu[0];
 	image = fpu_frame_make(&task);
 	assert_non_null(image);
-	memcpy(&user, image, fpu_frame_size());
+	memcpy(&user, image, fpu_frame_size(ALL));
 	fpu_frame_free(image);
 	fpu_frame_handler(&task);
 	run_on(0);
@@ -230,7 +230,7 @@ static void holes_end(void **state)
 	for (u32 i = XF_SSE; i < XF_COUNT; i++) {
 		u32 size = i == XF_SSE ? XSAVE_EXTENDED : components[i].offset + components[i].size;
 
-		for (u32 at = 0; ALL >> i & 1 && at < fpu_frame_size(); at += XSAVE_ALIGN) {
+		for (u32 at = 0; ALL >> i & 1 && at < fpu_frame_size(ALL); at += XSAVE_ALIGN) {
 			deliver(ALL);
 			const u64 within = cut(size);
 
@@ -258,7 +258,7 @@ static void torn_load(void **state)
 		fill_registers(ALL);
 		interrupted = regfile.cpu[0];
 		switch_out();
-		fpu_image_reset(&shown.area);
+		fpu_image_reset(&shown.area, fpu_config.mask);
 		thief = (struct fpu_task){ .own_flags = TASK_NEED_FPU_LOAD, .user.fpstate = &shown.area };
 		thief.active = &thief.user;
 		fpu_context_born(&thief.user);

@@ -5,8 +5,10 @@
 #include "host.h"
 
 #include "regfile/fpu/insn.h"
+#include "fpu/amx_ops.c"
 #include "fpu/soft.c"
 #include "fpu/soft_supervisor.c"
+#include "fpu/soft_tiles.c"
 #include "fpu/xstate.c"
 #include "regfile/regfile.c"
 #include "regfile/xsave.c"
@@ -264,6 +266,31 @@ static u64 random_subset(u64 of)
 	return random_word() % 4 ? random_word() & of : of;
 }
 
+/* The model's registers that XSAVE does not reach, from the register file's and back. */
+static bool tiles_by_hand;
+
+static void to_model(void)
+{
+	const struct regfile_cpu *from = &regfile.cpu[0];
+
+	memcpy(&cpu.pasid, from->value[XF_PASID], sizeof(cpu.pasid));
+	if (!tiles_by_hand)
+		return;
+	memcpy(&cpu.tiles.config, from->value[XF_TILECFG], sizeof(cpu.tiles.config));
+	memcpy(cpu.tiles.tile, from->value[XF_TILEDATA], sizeof(cpu.tiles.tile));
+	cpu.tiles.used = !regfile_is_initial(XF_TILEDATA);
+}
+
+static void from_model(struct regfile_cpu *to)
+{
+	memcpy(to->value[XF_PASID], &cpu.pasid, sizeof(cpu.pasid));
+	if (!tiles_by_hand)
+		return;
+	memcpy(to->value[XF_TILECFG], &cpu.tiles.config, sizeof(cpu.tiles.config));
+	memcpy(to->value[XF_TILEDATA], cpu.tiles.tile, sizeof(cpu.tiles.tile));
+}
+
+
 static void random_registers(void)
 {
 	u64 used = random_subset(ALL);
@@ -290,7 +317,7 @@ static void random_registers(void)
 		}
 		regfile_write(i, value);
 	}
-	memcpy(&cpu.pasid, regfile.cpu[0].value[XF_PASID], sizeof(cpu.pasid));
+	to_model();
 }
 
 static void start_model(void)
@@ -298,8 +325,16 @@ static void start_model(void)
 	regfile.knobs.init = INIT_BY_CONTENT;
 	soft_layout = regfile.layout;
 	soft_extend_layout(&soft_layout);
-	soft_init(&cpu, &soft_layout, USER, &spare);
+	soft_init(&cpu, &soft_layout, tiles_by_hand ? USER & ~XFM_TILES : USER, &spare);
+	cpu.xcr0 = USER;
 	cpu.xss = SUPERVISOR;
+}
+
+/* XFD is the register file's and the model's own; where XSAVE reaches the tiles the model knows nothing of it. */
+static void random_xfd(void)
+{
+	cpu.xfd = regfile.cpu[0].xfd = tiles_by_hand && random_word() % 2 ? XFM(XF_TILEDATA) : 0;
+	cpu.xfd_err = regfile.cpu[0].xfd_err = 0;
 }
 
 /* Fails if one byte differs that XSAVES writes or leaves alone; the register file has the same init rule. */
@@ -310,6 +345,7 @@ static void model_saves(void **state)
 		u64 rfbm = random_subset(~0ul);
 
 		random_registers();
+		random_xfd();
 		memset(&first, UNTOUCHED, sizeof(first));
 		memset(&second, UNTOUCHED, sizeof(second));
 		xsaves64(&first, rfbm);
@@ -323,12 +359,12 @@ static void model_saves(void **state)
 static void load_registers(const struct regfile_cpu *from)
 {
 	regfile.cpu[0] = *from;
-	memcpy(&cpu.pasid, from->value[XF_PASID], sizeof(cpu.pasid));
+	to_model();
 }
 
 static void compare_registers(const struct regfile_cpu *a, struct regfile_cpu *b, u64 rfbm)
 {
-	memcpy(b->value[XF_PASID], &cpu.pasid, sizeof(cpu.pasid));
+	from_model(b);
 	if (memcmp(&a->legacy, &b->legacy, XSAVE_LEGACY_SIZE))
 		fail_msg("rfbm %lx: legacy registers differ", rfbm);
 	for (u32 i = XF_AVX; i < XF_COUNT; i++)
@@ -344,16 +380,20 @@ static void model_restores(void **state)
 	start_model();
 	for (u32 i = 0; i < COMPARISONS; i++) {
 		u64 rfbm = random_subset(~0ul);
+		int failed;
 
 		random_registers();
 		memset(&first, 0, sizeof(first));
+		cpu.xfd = regfile.cpu[0].xfd = 0;
 		xsaves64(&first, random_subset(ALL));
 		random_registers();
+		random_xfd();
 		start = regfile.cpu[0];
-		assert_int_equal(xrstors64(&first, rfbm), 0);
+		failed = xrstors64(&first, rfbm);
 		wanted = regfile.cpu[0];
 		load_registers(&start);
-		assert_int_equal(soft_xrstors(&cpu, &first.area, rfbm), 0);
+		assert_int_equal(soft_xrstors(&cpu, &first.area, rfbm), failed ? SOFT_NM : 0);
+		assert_int_equal(cpu.xfd_err, wanted.xfd_err);
 		compare_registers(&wanted, &regfile.cpu[0], rfbm);
 	}
 }
@@ -400,6 +440,56 @@ static void model_refuses(void **state)
 	}
 }
 
+/* --- The same with tiles that XSAVE does not reach --- */
+
+static int set_by_hand(void **state)
+{
+	tiles_by_hand = true;
+	return reset(state);
+}
+
+static int clear_by_hand(void **state)
+{
+	tiles_by_hand = false;
+	return 0;
+}
+
+static void model_saves_tiles(void **state)
+{
+	model_saves(state);
+}
+
+static void model_restores_tiles(void **state)
+{
+	model_restores(state);
+}
+
+/* Fails if a bad TILECFG image is a fault or is loaded, or if loading it changes tile data. */
+static void model_takes_bad_configurations(void **state)
+{
+	struct amx_config *stored;
+
+	start_model();
+	cpu.tiles.used = true;
+	memset(cpu.tiles.tile, 5, sizeof(cpu.tiles.tile));
+	cpu.tiles.config = (struct amx_config){ .palette = 1, .start_row = 200, .colsb = { 3 }, .rows = { 16 } };
+	assert_int_equal(soft_xsaves(&cpu, &second.area, ALL), 0);
+	assert_int_equal(second.area.xstate_bv & XFM_TILES, XFM_TILES);
+	assert_int_equal(soft_xinuse(&cpu) & XFM_TILES, XFM_TILES);
+	stored = (void *)value_place(&soft_layout, &second.area, XF_TILECFG);
+	assert_int_equal(soft_xrstors(&cpu, &second.area, XFM(XF_TILECFG)), 0);
+	assert_int_equal(cpu.tiles.config.start_row, 200);
+	stored->palette = 7;
+	assert_int_equal(soft_xrstors(&cpu, &second.area, XFM(XF_TILECFG)), 0);
+	assert_true(all_zero(&cpu.tiles.config, sizeof(cpu.tiles.config)));
+	assert_int_equal(cpu.tiles.tile[7][15][63], 5);
+	assert_int_equal(soft_xinuse(&cpu) & XFM_TILES, XFM(XF_TILEDATA));
+	stored->palette = 0;
+	assert_int_equal(soft_xrstors(&cpu, &second.area, XFM_TILES), 0);
+	assert_true(all_zero(&cpu.tiles.config, sizeof(cpu.tiles.config)));
+	assert_true(cpu.tiles.used);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +506,9 @@ int main(void)
 		cmocka_unit_test_setup(model_restores, reset),
 		cmocka_unit_test_setup(model_refuses, reset),
 		cmocka_unit_test_setup(model_obeys_ts, reset),
+		cmocka_unit_test_setup_teardown(model_saves_tiles, set_by_hand, clear_by_hand),
+		cmocka_unit_test_setup_teardown(model_restores_tiles, set_by_hand, clear_by_hand),
+		cmocka_unit_test_setup_teardown(model_takes_bad_configurations, set_by_hand, clear_by_hand),
 	};
 
 	return cmocka_run_group_tests_name("regfile", tests, NULL, NULL);

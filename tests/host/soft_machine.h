@@ -23,8 +23,10 @@
 #define strncmp kernel_strncmp
 
 #include "fpu/insn.h"
+#include "fpu/amx_ops.c"
 #include "fpu/soft.c"
 #include "fpu/soft_supervisor.c"
+#include "fpu/soft_tiles.c"
 #include "fpu/xstate.c"
 #include "kernel/string.c"
 

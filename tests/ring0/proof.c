@@ -103,7 +103,7 @@ static void compare_saved(u64 rfbm)
 
 static void save_both(u64 rfbm)
 {
-	static u64 after_real[SOFT_IMAGE_QWORDS], after_model[SOFT_IMAGE_QWORDS];
+	u64 after_real[UINTR_QWORDS] = { 0 }, after_model[UINTR_QWORDS] = { 0 };
 	bool uintr = features & XFM(XF_UINTR);
 
 	memset(real, UNTOUCHED, size);
@@ -332,7 +332,7 @@ static void supervisor_faults(void)
 /* UINTR must not be loaded over a UINV that nobody has saved. */
 static void uinv_faults(void)
 {
-	u64 stored[SOFT_IMAGE_QWORDS];
+	u64 stored[UINTR_QWORDS];
 	bool real_faults;
 
 	if (!(features & XFM(XF_UINTR))) {
@@ -456,8 +456,8 @@ void kmain(u32 magic, u32 info)
 	    native ? "yes" : "no");
 	soft_init(&cpu, &layout, features & layout.user, &scratch_area);
 	cpu.xss = features & layout.supervisor;
-	cpu.supervisor[XF_CET_S] = &soft_cet_s;
-	cpu.supervisor[XF_UINTR] = &soft_uintr;
+	cpu.component[XF_CET_S] = &soft_cet_s;
+	cpu.component[XF_UINTR] = &soft_uintr;
 	model_alone();
 	if (native)
 		write_fpu_msr(MSR_IA32_XSS, cpu.xss);

@@ -24,7 +24,7 @@
 #define RINGS_WITH_SSP 3
 
 /* The places of UINTR's image. */
-enum { HANDLER, STACKADJUST, MISC, PD, RR, TT, UINTR_QWORDS };
+enum { HANDLER, STACKADJUST, MISC, PD, RR, TT };
 
 static const u32 uintr_msr[UINTR_QWORDS] = { MSR_UINTR_HANDLER, MSR_UINTR_STACKADJUST, MSR_UINTR_MISC,
 					     MSR_UINTR_PD,	MSR_UINTR_RR,	       MSR_UINTR_TT };
@@ -36,10 +36,25 @@ static bool canonical(u64 address)
 	return !upper || upper == -1;
 }
 
-static void cet_s_save(struct soft_cpu *cpu, u64 *image)
+/* False if all words are 0, that is, in their initial state. */
+static bool store(u64 *to, const u64 *from, u32 words)
 {
+	u64 any = 0;
+
+	for (u32 i = 0; i < words; i++)
+		any |= from[i];
+	for (u32 i = 0; any && i < words; i++)
+		to[i] = from[i];
+	return any;
+}
+
+static bool cet_s_save(struct soft_cpu *cpu, u64 *image)
+{
+	u64 ssp[RINGS_WITH_SSP];
+
 	for (u32 i = 0; i < RINGS_WITH_SSP; i++)
-		image[i] = rdmsr(MSR_PL0_SSP + i);
+		ssp[i] = rdmsr(MSR_PL0_SSP + i);
+	return store(image, ssp, RINGS_WITH_SSP);
 }
 
 static bool cet_s_valid(const struct soft_cpu *cpu, const u64 *image)
@@ -53,7 +68,7 @@ static bool cet_s_valid(const struct soft_cpu *cpu, const u64 *image)
 static void cet_s_load(struct soft_cpu *cpu, const u64 *image)
 {
 	for (u32 i = 0; i < RINGS_WITH_SSP; i++)
-		wrmsr(MSR_PL0_SSP + i, image[i]);
+		wrmsr(MSR_PL0_SSP + i, image ? image[i] : 0);
 }
 
 const struct soft_component soft_cet_s = { cet_s_save, cet_s_valid, cet_s_load };
@@ -64,15 +79,17 @@ void clear_uinv(void)
 		wrmsr(MSR_UINTR_MISC, rdmsr(MSR_UINTR_MISC) & ~UINV_MASK);
 }
 
-static void uintr_save(struct soft_cpu *cpu, u64 *image)
+static bool uintr_save(struct soft_cpu *cpu, u64 *image)
 {
+	u64 value[UINTR_QWORDS];
 	bool uif;
 
 	for (u32 i = 0; i < UINTR_QWORDS; i++)
-		image[i] = rdmsr(uintr_msr[i]);
+		value[i] = rdmsr(uintr_msr[i]);
 	asm volatile("testui" : "=@ccc"(uif));
-	image[MISC] |= uif ? UIF : 0;
+	value[MISC] |= uif ? UIF : 0;
 	clear_uinv();
+	return store(image, value, UINTR_QWORDS);
 }
 
 static bool uintr_valid(const struct soft_cpu *cpu, const u64 *image)
@@ -84,6 +101,9 @@ static bool uintr_valid(const struct soft_cpu *cpu, const u64 *image)
 
 static void uintr_load(struct soft_cpu *cpu, const u64 *image)
 {
+	static const u64 initial[UINTR_QWORDS];
+
+	image = image ? image : initial;
 	for (u32 i = 0; i < UINTR_QWORDS; i++)
 		wrmsr(uintr_msr[i], image[i] & ~(i == MISC ? UIF : 0));
 	if (image[MISC] & UIF)

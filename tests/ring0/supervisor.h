@@ -6,6 +6,8 @@
 
 #define PROOF_SUPERVISOR (XFM(XF_CET_U) | XFM(XF_CET_S) | XFM(XF_UINTR))
 
+#define UINTR_QWORDS 6
+
 extern const struct soft_component soft_cet_s, soft_uintr;
 
 /* Values that XRSTORS accepts, now and then all zero. with_uinv: UINV may be other than 0. */

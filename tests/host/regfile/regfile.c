@@ -235,6 +235,13 @@ u16 fnstcw(void)
 	return this()->legacy.fcw;
 }
 
+void tilerelease(void)
+{
+	this()->xmodified |= XFM_TILES;
+	set_initial(this(), XF_TILECFG);
+	set_initial(this(), XF_TILEDATA);
+}
+
 void clts(void)
 {
 	this()->ts = false;

@@ -31,6 +31,7 @@ u32 stmxcsr(void);
 void fninit(void);
 void fldcw(u16 control);
 u16 fnstcw(void);
+void tilerelease(void);
 void clts(void);
 void stts(void);
 u64 read_fpu_msr(u32 msr);
