@@ -44,15 +44,21 @@ static inline void load_selectors(const struct task *task)
 		     : "m"(task->ds), "m"(task->es), "m"(task->fs), "m"(task->gs));
 }
 
+/* A tracer may have set selectors of a local table that isn't there. */
+static inline void change_selectors(struct task *next)
+{
+	if (unlikely((next->selectors & SELECTORS_LDT) != 0))
+		next->selectors = ldt_usable_selectors(next->selectors);
+	load_selectors(next);
+	this_cpu->selectors = next->selectors;
+}
+
 /* With a local table, or without FSGSBASE. A task that exits may have no mm any more; it sees no user mode again. */
 static __attribute__((noinline)) void load_segments_slowly(struct task *next)
 {
 	if (next->mm)
 		ldt_switch(next->mm->ldt);
-	if (next->selectors & SELECTORS_LDT)
-		next->selectors = ldt_usable_selectors(next->selectors);
-	load_selectors(next);
-	this_cpu->selectors = next->selectors;
+	change_selectors(next);
 	if (cpu_features.fsgsbase) {
 		wrfsbase(next->fs_base);
 		write_user_gsbase(next->gs_base);
@@ -69,10 +75,8 @@ static inline void load_segments(struct task *next)
 		load_segments_slowly(next);
 		return;
 	}
-	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
-		load_selectors(next);
-		this_cpu->selectors = next->selectors;
-	}
+	if (unlikely((this_cpu->selectors | next->selectors) != 0))
+		change_selectors(next);
 	wrfsbase(next->fs_base);
 	write_user_gsbase(next->gs_base);
 }
