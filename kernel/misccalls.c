@@ -21,7 +21,6 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
-#define ARCH_GET_XCOMP_SUPP 0x1021
 
 #define CLOCK_REALTIME 0
 #define CLOCK_MONOTONIC 1
@@ -112,8 +111,6 @@ long sys_arch_prctl(u32 command, u64 address)
 	case ARCH_GET_GS:
 		value = rdmsr(command == ARCH_GET_FS ? MSR_FS_BASE : MSR_KERNEL_GS_BASE);
 		return copy_to_user(address, &value, sizeof(value));
-	case ARCH_GET_XCOMP_SUPP:
-		return copy_to_user(address, &fpu_config.xcr0, sizeof(fpu_config.xcr0));
 	default:
 		return xcomp_prctl(command, address);
 	}
