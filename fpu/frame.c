@@ -116,7 +116,8 @@ static long read_image(u64 address, struct xsave_area *image)
 		return -EFAULT;
 	descriptor = *descriptor_of(image);
 	if (extended(address, &descriptor)) {
-		if (copy_from_user(&image->xstate_bv, address + XSAVE_LEGACY_SIZE, XSAVE_EXTENDED - XSAVE_LEGACY_SIZE))
+		if (copy_from_user(&image->xstate_bv, address + XSAVE_LEGACY_SIZE,
+				   XSAVE_EXTENDED - XSAVE_LEGACY_SIZE))
 			return -EFAULT;
 		features = descriptor.xfeatures & features_within(descriptor.xstate_size);
 	} else {

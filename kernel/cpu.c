@@ -4,6 +4,7 @@
  */
 #include "kernel/cpu.h"
 #include "kernel/insn.h"
+#include "kernel/ldt.h"
 #include "kernel/memory.h"
 #include "kernel/mm.h"
 #include "kernel/string.h"
@@ -148,6 +149,7 @@ void cpu_init(struct cpu *cpu)
 	cpu->self = cpu;
 	if (cpu == &boot_cpu) {
 		cpu_features = read_features();
+		segments_plain = cpu_features.fsgsbase;
 		if (!cpu_features.smap)
 			uaccess_remove_smap();
 	}

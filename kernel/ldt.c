@@ -5,7 +5,6 @@
  * here may let a descriptor in that user mode could not have been given: all are ordinary code or data, privilege level
  * 3, never of 64-bit code.
  */
-#include "kernel/cpu.h"
 #include "kernel/errno.h"
 #include "kernel/ldt.h"
 #include "kernel/mm.h"
@@ -17,6 +16,8 @@
 #define MAX_ENTRIES 8192
 #define DEFAULT_LDT_SIZE 128
 #define GDT_LDT 0x0000820000000000ul
+
+bool segments_plain;
 
 /* Linux's struct user_desc. */
 struct user_desc {
@@ -118,6 +119,7 @@ static long install(struct mm *mm, u32 entry, u64 value)
 	if (!new)
 		return -ENOMEM;
 	new->entry[entry] = value;
+	__atomic_store_n(&segments_plain, false, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mm->ldt, new, __ATOMIC_SEQ_CST);
 	mm_on_cpus(mm, take_over, mm);
 	ldt_free(old);

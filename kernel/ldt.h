@@ -2,7 +2,7 @@
 #ifndef KERNEL_LDT_H
 #define KERNEL_LDT_H
 
-#include "kernel/types.h"
+#include "kernel/cpu.h"
 
 #define SELECTOR_LDT 4u /* the bit of a selector that names the local table */
 #define SELECTORS_LDT (SELECTOR_LDT * 0x0001000100010001ul)
@@ -17,6 +17,15 @@ struct ldt {
 
 /* The running CPU uses the table, or none. Interrupts off. */
 void ldt_load(const struct ldt *ldt);
+static inline void ldt_switch(const struct ldt *ldt)
+{
+	if (unlikely(ldt != this_cpu->ldt))
+		ldt_load(ldt);
+}
+
+/* True while the switch need not care: nobody has had a table yet, and FSGSBASE is there. */
+extern bool segments_plain;
+
 /* The child has a table of its own: false when memory is out. With parent->lock. */
 bool ldt_fork(struct mm *child, const struct mm *parent);
 void ldt_free(struct ldt *ldt);

@@ -77,8 +77,10 @@ static void leave(void *arg)
 {
 	struct mm *mm = arg;
 
-	if (this_cpu->mm == mm)
+	if (this_cpu->mm == mm) {
 		mm_switch(&kernel_mm);
+		ldt_switch(NULL);
+	}
 }
 
 /* The dead address space's tables may still be in the CR3 of CPUs that borrow it: these leave it first. */

@@ -81,7 +81,8 @@ struct mm *mm_fork(struct mm *mm);
 
 /*
  * Loads its page tables, if the CPU has not got them. Interrupts off. The CPU is in the mask from before its first
- * look at the tables, and until it has left them; clearing its bit is the last it does to the old ones.
+ * look at the tables, and until it has left them; clearing its bit is the last it does to the old ones. The local
+ * descriptor table is another's until ldt_switch.
  */
 static inline void mm_switch(struct mm *mm)
 {
@@ -94,8 +95,6 @@ static inline void mm_switch(struct mm *mm)
 	asm volatile("lock btsq %1, %0" : "+m"(mm->cpu_mask) : "r"(id) : "memory");
 	this_cpu->mm = mm;
 	write_cr3(mm->cr3);
-	if (unlikely(mm->ldt != this_cpu->ldt))
-		ldt_load(mm->ldt);
 	asm volatile("lock btrq %1, %0" : "+m"(old->cpu_mask) : "r"(id) : "memory");
 }
 

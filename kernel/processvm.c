@@ -1,8 +1,8 @@
 /*
  * process_vm_readv and process_vm_writev: copying between the caller's memory and another task's. Both sides are
  * touched as their programs could touch them: the caller's through its own mapping with its own keys, the other one's
- * with the rights of its areas and with the protection keys that it last published (the 2017 thread's case, which Linux
- * leaves out). Nothing here may go past a key, as a debugger does.
+ * with the rights of its areas and with the protection keys that it last published (the 2016 thread's case, which
+ * Linux leaves out). Nothing here may go past a key, as a debugger does.
  */
 #include "fpu/frame.h"
 #include "kernel/errno.h"

@@ -235,6 +235,7 @@ static void use_address_space(struct task *task, struct mm *mm)
 
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
+	ldt_switch(mm->ldt);
 	spin_unlock_irq(&task_lock, flags);
 	if (old)
 		mm_put(old);

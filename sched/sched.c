@@ -44,22 +44,37 @@ static inline void load_selectors(const struct task *task)
 		     : "m"(task->ds), "m"(task->es), "m"(task->fs), "m"(task->gs));
 }
 
-/* What the CPU holds counts, not what the previous task had: that may be a kernel thread. */
-static inline void load_segments(struct task *next)
+/* With a local table, or without FSGSBASE. A task that exits may have no mm any more; it sees no user mode again. */
+static __attribute__((noinline)) void load_segments_slowly(struct task *next)
 {
-	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
-		if (unlikely((next->selectors & SELECTORS_LDT) != 0))
-			next->selectors = ldt_usable_selectors(next->selectors);
-		load_selectors(next);
-		this_cpu->selectors = next->selectors;
-	}
-	if (likely(cpu_features.fsgsbase)) {
+	if (next->mm)
+		ldt_switch(next->mm->ldt);
+	if (next->selectors & SELECTORS_LDT)
+		next->selectors = ldt_usable_selectors(next->selectors);
+	load_selectors(next);
+	this_cpu->selectors = next->selectors;
+	if (cpu_features.fsgsbase) {
 		wrfsbase(next->fs_base);
 		write_user_gsbase(next->gs_base);
 	} else {
 		wrmsr(MSR_FS_BASE, next->fs_base);
 		wrmsr(MSR_KERNEL_GS_BASE, next->gs_base);
 	}
+}
+
+/* What the CPU holds counts, not what the previous task had: that may be a kernel thread. */
+static inline void load_segments(struct task *next)
+{
+	if (unlikely(!segments_plain)) {
+		load_segments_slowly(next);
+		return;
+	}
+	if (unlikely((this_cpu->selectors | next->selectors) != 0)) {
+		load_selectors(next);
+		this_cpu->selectors = next->selectors;
+	}
+	wrfsbase(next->fs_base);
+	write_user_gsbase(next->gs_base);
 }
 
 /* Called by switch_stacks on the new task's stack, with no lock. */

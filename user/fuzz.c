@@ -2,10 +2,10 @@
  * fuzz [-s SEED] [-f FRAMES] [-r REGSETS] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS] - hostile input, counted.
  *
  * FRAMES signal frames are thrown at rt_sigreturn, REGSETS sets of registers written to a process by its tracer, and
- * CALLS system calls made, good and bad, by PROCESSES processes at a time, while TASKS others keep the storm's patterns
- * in all their registers and look. Each case is made from the seed and its number alone: -b FIRST -f 1 -j 1 throws one
- * again. At the end the kernel's memory must be what it was. A finding names its case and the first one that its
- * process threw. The last line counts; the status is 1 if there was a finding.
+ * CALLS system calls made, good and bad, by PROCESSES processes at a time, while TASKS others keep the storm's
+ * patterns in all their registers and look. Each case is made from the seed and its number alone: -b FIRST -f 1 -j 1
+ * throws one again. At the end the kernel's memory must be what it was. A finding names its case and the first one
+ * that its process threw. The last line counts; the status is 1 if there was a finding.
  */
 #include <fuzz.h>
 #include <storm.h>
@@ -158,7 +158,8 @@ static void reap(const struct fuzz_kind *kind)
 				ended(kind, &fuzz_runners[i], status);
 		for (uint32_t n = 0; n < ntasks; n++)
 			if (task_pids[n] == pid) {
-				printf("fuzz: the task %u with patterns ended with status 0x%x\n", n, (unsigned int)status);
+				printf("fuzz: the task %u with patterns ended with status 0x%x\n", n,
+				       (unsigned int)status);
 				task_pids[n] = 0;
 				findings++;
 			}
@@ -225,8 +226,8 @@ static void print_counts(const struct fuzz_kind *kind, uint64_t n)
 			count[k] += fuzz_runners[i].count[k];
 		processes += fuzz_runners[i].processes;
 	}
-	printf("fuzz: %lu %ss: %lu %s, %lu %s, by %lu processes\n", n, kind->name, count[0], kind->outcomes[0], count[1],
-	       kind->outcomes[1], processes);
+	printf("fuzz: %lu %ss: %lu %s, %lu %s, by %lu processes\n", n, kind->name, count[0], kind->outcomes[0],
+	       count[1], kind->outcomes[1], processes);
 }
 
 /* n cases, shared out among the processes in blocks. */
@@ -307,7 +308,8 @@ static void warm_up(void)
 
 static _Noreturn void usage(void)
 {
-	dprintf(2, "usage: fuzz [-s SEED] [-f FRAMES] [-r REGSETS] [-c CALLS] [-b FIRST] [-j PROCESSES] [-t TASKS]\n");
+	dprintf(2, "usage: fuzz [-s SEED] [-f FRAMES] [-r REGSETS] [-c CALLS] [-b FIRST] [-j PROCESSES] "
+		   "[-t TASKS]\n");
 	exit(2);
 }
 

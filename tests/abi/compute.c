@@ -1,7 +1,7 @@
 /*
- * compute.c - floating-point programs of the usual kinds, each in a process of its own and all at once: transforms with
- * the C library's sines, planets on the x87, matrices in AVX2 with FMA, a cipher in SSE2, decimal text, and a vector
- * iteration that rounds upwards. What they print must be the same on Linux to the last bit (%a), however often they
+ * compute.c - floating-point programs of the usual kinds, each in a process of its own and all at once: transforms
+ * with the C library's sines, planets on the x87, matrices in AVX2 with FMA, a cipher in SSE2, decimal text, and a
+ * vector iteration that rounds upwards. What they print must be the same on Linux to the last bit (%a), however often they
  * were preempted, on however many CPUs, with however many others like them. A line is short, so
  * that the terminal takes it whole.
  */

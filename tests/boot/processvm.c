@@ -1,7 +1,7 @@
 /*
- * processvm - process_vm_readv and process_vm_writev: as Linux's, but that they obey the other task's protection keys.
- * Catches: a copy that goes past a key or a read-only page, or by the wrong task's keys; one that is all or nothing
- * where Linux stops half-way, or says nothing of it; a list of buffers that is believed.
+ * processvm - process_vm_readv and process_vm_writev: as Linux's, but that they obey the other task's protection
+ * keys. Catches: a copy that goes past a key or a read-only page, or by the wrong task's keys; one that is all or
+ * nothing where Linux stops half-way, or says nothing of it; a list of buffers that is believed.
  */
 #include <sigcontext.h>
 #include <xstate.h>
@@ -13,7 +13,7 @@
 #define LOOKS	3000
 #define STACK_SIZE (16 * PAGE_SIZE)
 
-/* Inherited by each child, which has its own of them: two to write, none, one to read, none at all, one with a key. */
+/* Each child inherits its own of them: two to write, none, one to read, one without rights, one with a key. */
 static char *pages;
 enum { FIRST, SECOND, HOLE, READ_ONLY, FORBIDDEN, KEY };
 
@@ -140,7 +140,8 @@ static void partial(void)
 static void refused(void)
 {
 	static struct iovec many[1025];
-	struct iovec good = { buffer, 8 }, negative = { buffer, 1ul << 63 }, kernel = { (void *)0xffffffff80000000, 8 };
+	struct iovec good = { buffer, 8 }, negative = { buffer, 1ul << 63 },
+		     kernel = { (void *)0xffffffff80000000, 8 };
 	long nr = SYS_process_vm_readv;
 	int alive;
 

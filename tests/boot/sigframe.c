@@ -211,7 +211,7 @@ static void run32(const char *code)
 	EXPECT_EQ(at_fault.ss, 0x2b);
 }
 
-__asm__(".text\npush_and_trap: .byte 0x53, 0x0f, 0x0b\nsyscall32: .byte 0x0f, 0x05, 0x0f, 0x0b\n");	/* push ebx; ud2 and syscall; ud2 */
+__asm__(".text\npush_and_trap: .byte 0x53, 0x0f, 0x0b\nsyscall32: .byte 0x0f, 0x05, 0x0f, 0x0b\n");	/* push ebx */
 extern const char push_and_trap[], syscall32[];
 
 static void code_of_32_bits(void)

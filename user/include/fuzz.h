@@ -67,7 +67,8 @@ struct fuzz_image {
 	uint64_t bv, compaction, reserved[6];
 	uint8_t extended[];
 } __attribute__((aligned(64)));
-_Static_assert(offsetof(struct fuzz_image, sw) == 464 && offsetof(struct fuzz_image, bv) == 512, "the manual's layout");
+_Static_assert(offsetof(struct fuzz_image, sw) == 464 && offsetof(struct fuzz_image, bv) == 512,
+	       "the manual's layout");
 
 /* The registers that are looked at, as FXSAVE stores them and what is beyond. Known to fuzz_throw.asm. */
 struct fuzz_registers {

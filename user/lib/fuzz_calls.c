@@ -31,7 +31,8 @@ static const struct known_call known[] = {
 
 /* Which arguments of a call are tasks: bits. */
 static const struct { uint32_t number, tasks; } naming[] = {
-	{ SYS_kill, 1 }, { SYS_tkill, 1 }, { SYS_tgkill, 3 }, { SYS_rt_sigqueueinfo, 1 }, { 297, 3 },	/* tgsigqueueinfo */
+	{ SYS_kill, 1 }, { SYS_tkill, 1 }, { SYS_tgkill, 3 }, { SYS_rt_sigqueueinfo, 1 },
+	{ 297, 3 },					/* rt_tgsigqueueinfo */
 	{ SYS_wait4, 1 }, { 247, 2 },			/* waitid */
 	{ SYS_setpgid, 3 }, { 121, 1 }, { 124, 1 },	/* getpgid, getsid */
 	{ 101, 2 }, { 310, 1 }, { 311, 1 },		/* ptrace, process_vm_readv and writev */
@@ -40,10 +41,12 @@ static const struct { uint32_t number, tasks; } naming[] = {
 };
 
 /* Calls that mostly end their process: seldom. */
-static const uint32_t deadly[] = { SYS_rt_sigreturn, SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill, SYS_execve };
+static const uint32_t deadly[] = { SYS_rt_sigreturn, SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill,
+				   SYS_execve };
 
 static const char *const paths[] = {
-	"/", "/bin", "/bin/true", "/bin/nothing", "/bin/true/x", "/dev/null", "/dev/zero", "", ".", "..", "/bin/../bin/true",
+	"/", "/bin", "/bin/true", "/bin/nothing", "/bin/true/x", "/dev/null", "/dev/zero", "", ".", "..",
+	"/bin/../bin/true",
 };
 static char long_path[5000];
 
@@ -59,8 +62,9 @@ static uint64_t a_task(void)
 
 static uint64_t a_number(void)
 {
-	static const uint64_t numbers[] = { 0, 1, 2, 3, 7, 8, 16, 24, 63, 64, 65, 512, 4095, 4096, 4097, 8192, 0x7fffffff,
-		0x80000000, 0xffffffff, 0x100000000, 1ul << 47, 1ul << 63, ~0ul, ~0ul - 1, -100ul, -4096ul };
+	static const uint64_t numbers[] = { 0, 1, 2, 3, 7, 8, 16, 24, 63, 64, 65, 512, 4095, 4096, 4097, 8192,
+		0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 1ul << 47, 1ul << 63, ~0ul, ~0ul - 1, -100ul,
+		-4096ul };
 
 	switch (fuzz_below(4)) {
 	case 0: return fuzz_below(16);
@@ -82,7 +86,8 @@ static uint64_t a_pointer(void)
 	static const uint64_t ends[] = { ARENA, PAGES(WRITABLE_PAGES) + ARENA, ARENA + PAGES(READABLE + 1),
 		ARENA + PAGES(FORBIDDEN), 0x7ffffffff000, 0x800000000000, PAGE_SIZE };
 	static const uint64_t strange[] = { 0, 1, 8, 0xffff800000000000, 0xffff888000000000, 0xffffc90000000000,
-		0xffffffff80000000, 0xffffffff80200000, 0xffffffffffffffff, 0xfffffffffffff000, 1ul << 47, 1ul << 62 };
+		0xffffffff80000000, 0xffffffff80200000, 0xffffffffffffffff, 0xfffffffffffff000, 1ul << 47,
+		1ul << 62 };
 
 	switch (fuzz_below(16)) {
 	case 0: return FUZZ_PICK(strange);
@@ -148,8 +153,8 @@ static uint64_t a_call(void)
 /* Of the debug call only what neither stops the machine nor takes its time. */
 static void tame_debug(uint64_t call[ARGUMENTS + 1])
 {
-	static const uint64_t commands[] = { 0, TARRY_DEBUG_WAKE, TARRY_DEBUG_TENTH, TARRY_DEBUG_SECTION, TARRY_DEBUG_CALL,
-					     TARRY_DEBUG_PEEK, 31, 33, 1ul << 32, ~0ul };
+	static const uint64_t commands[] = { 0, TARRY_DEBUG_WAKE, TARRY_DEBUG_TENTH, TARRY_DEBUG_SECTION,
+					     TARRY_DEBUG_CALL, TARRY_DEBUG_PEEK, 31, 33, 1ul << 32, ~0ul };
 
 	call[1] = FUZZ_PICK(commands);
 	if (call[1] != TARRY_DEBUG_PEEK)
@@ -256,8 +261,8 @@ static void check(struct fuzz_runner *r, const uint64_t call[ARGUMENTS + 1], lon
 {
 	r->count[result < 0 && result >= -ERRORS ? FUZZ_REFUSED : FUZZ_TAKEN]++;
 	if (result < -MAX_ERROR && result >= -ERRORS)
-		fuzz_finding(r, "call %ld (%lx, %lx, %lx, %lx, %lx, %lx) gave %ld", (long)call[0], call[1], call[2], call[3],
-			     call[4], call[5], call[6], result);
+		fuzz_finding(r, "call %ld (%lx, %lx, %lx, %lx, %lx, %lx) gave %ld", (long)call[0], call[1], call[2],
+			     call[3], call[4], call[5], call[6], result);
 }
 
 /* Now and then one of its allocations fails. */

@@ -139,7 +139,8 @@ static void make_context(void)
 
 static void spoil_context(void)
 {
-	static const uint16_t selectors[] = { 0, 3, 8, 0x10, 0x18, 0x1b, 0x23, 0x28, 0x2b, 0x30, 0x33, 0x38, 0x43, 0xfffb };
+	static const uint16_t selectors[] = { 0, 3, 8, 0x10, 0x18, 0x1b, 0x23, 0x28, 0x2b, 0x30, 0x33, 0x38, 0x43,
+					      0xfffb };
 
 	switch (fuzz_below(10)) {
 	case 0: context.rip = anywhere(); break;
@@ -283,10 +284,12 @@ static void check_caught(struct fuzz_runner *r, const struct thrown *t, uint64_t
 	fuzz_image_registers(image, &from);
 	wrong = fuzz_registers_differ(&caught.fpu, before ? &t->before : &from, before ? ~0ul : features, 0);
 	if (wrong)
-		fuzz_finding(r, "%s, but %s are neither %s nor initial", before ? "refused" : "a fault behind the frame",
-			     wrong, before ? "what they were" : "the frame's");
-	if (caught.rflags & RFLAGS_NOT_OURS || !(caught.rflags & 0x200) || (caught.cs & 3) != 3 || (caught.ss & 3) != 3)
-		fuzz_finding(r, "the fault's frame has RFLAGS %lx, CS %lx, SS %lx", caught.rflags, caught.cs, caught.ss);
+		fuzz_finding(r, "%s, but %s are neither %s nor initial", before ? "refused" :
+			     "a fault behind the frame", wrong, before ? "what they were" : "the frame's");
+	if (caught.rflags & RFLAGS_NOT_OURS || !(caught.rflags & 0x200) || (caught.cs & 3) != 3 ||
+	    (caught.ss & 3) != 3)
+		fuzz_finding(r, "the fault's frame has RFLAGS %lx, CS %lx, SS %lx", caught.rflags, caught.cs,
+			     caught.ss);
 }
 
 static void check(struct fuzz_runner *r, const struct thrown *t, int landed)

@@ -1,6 +1,7 @@
 /*
  * fuzz_image.c - random numbers, and FPU images in XSAVE's standard format: making one, spoiling it, saying what must
- * become of it, and comparing registers with it. What is judged here is Linux's ABI and the manual's rules for XRSTOR.
+ * become of it, and comparing registers with it. What is judged here is Linux's ABI and the manual's rules for
+ * XRSTOR.
  */
 #include <fuzz.h>
 

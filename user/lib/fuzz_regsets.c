@@ -1,7 +1,7 @@
 /*
- * fuzz_regsets.c - register sets written to a stopped process by its tracer: good ones, which must be there to the bit
- * when they are read back and when the process has run on, and spoilt ones, which must change nothing. The process
- * needs none of its registers, so that it can be let run with whatever it was given; if that was not even an address
+ * fuzz_regsets.c - register sets written to a stopped process by its tracer: good ones, which must be there to the
+ * bit when they are read back and when the process has run on, and spoilt ones, which must change nothing. The
+ * process needs none of its registers, so that it can be let run with whatever it was given; if that was not even an address
  * to go on at, it stops for the fault, or there is another process.
  */
 #include <fuzz.h>
@@ -147,7 +147,8 @@ static void write_legacy(struct fuzz_runner *r)
 static void write_from_nowhere(struct fuzz_runner *r)
 {
 	static const uint64_t types[] = { NT_PRSTATUS, NT_PRFPREG, NT_X86_XSTATE, 0, 3, 0x203, ~0ul };
-	static const uint64_t nowhere[] = { 0, 1, 0x7ffffffff000, 1ul << 47, 0xffff888000000000, 0xffffffff80000000, ~7ul };
+	static const uint64_t nowhere[] = { 0, 1, 0x7ffffffff000, 1ul << 47, 0xffff888000000000, 0xffffffff80000000,
+					    ~7ul };
 	uint64_t type = FUZZ_PICK(types), from = fuzz_below(2) ? FUZZ_PICK(nowhere) :
 		(uint64_t)image + ROOM - 8 * fuzz_below(27);
 	long result = fuzz_below(8) ? regset(PTRACE_SETREGSET, type, (void *)from, fuzz_format.size)
@@ -164,7 +165,8 @@ static void write_from_nowhere(struct fuzz_runner *r)
 
 static void spoil_regs(uint64_t regs[REGS])
 {
-	static const uint64_t selectors[] = { 0, 3, 8, 0x10, 0x18, 0x1b, 0x23, 0x2b, 0x33, 0x3b, 0x43, 0xffff, 0x10033 };
+	static const uint64_t selectors[] = { 0, 3, 8, 0x10, 0x18, 0x1b, 0x23, 0x2b, 0x33, 0x3b, 0x43, 0xffff,
+					      0x10033 };
 	static const uint64_t addresses[] = { 0, 0x1000, 0x7ffffffff000, 1ul << 47, 1ul << 62, 0xffff800000000000,
 					      0xffffffff80100000, ~0ul };
 
@@ -206,7 +208,8 @@ static void write_regs(struct fuzz_runner *r)
 	for (uint64_t n = fuzz_below(3); n; n--)
 		spoil_regs(regs);
 	ptrace(PTRACE_GETREGS, 0, old);
-	result = fuzz_below(2) ? ptrace(PTRACE_SETREGS, 0, regs) : regset(PTRACE_SETREGSET, NT_PRSTATUS, regs, sizeof(regs));
+	result = fuzz_below(2) ? ptrace(PTRACE_SETREGS, 0, regs)
+			       : regset(PTRACE_SETREGSET, NT_PRSTATUS, regs, sizeof(regs));
 	r->count[result < 0 ? FUZZ_REFUSED : FUZZ_TAKEN]++;
 	check_regs(r, regs, old, result);
 	read_all(r, after);
