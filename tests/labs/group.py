@@ -237,9 +237,9 @@ def json_rules():
 
 def stories():
     """Fails if the transitions told are another task's, or later ones."""
-    step = {"kind": "transition", "cpu": 0, "event": "EXEC", "from": "ACTIVE", "to": "INACTIVE", "saved": "0x0",
+    step = {"kind": "transition", "seq": 0, "cpu": 0, "event": "EXEC", "from": "ACTIVE", "to": "INACTIVE", "saved": "0x0",
             "loaded": "0x0", "avoided": False, "owner": 1, "last_cpu": 0, "function": "f", "file": "./x.h", "line": 3}
-    trace = "\n".join(json.dumps({**step, "t": t, "task": task, "context": task}) for t, task in
+    trace = '{"kind":"trace"}\n' + "\n".join(json.dumps({**step, "t": t, "task": task, "context": task}) for t, task in
                       ((1, 5), (2, 6), (3, 5), (9, 5))) + "\n{\"kind\":"
     told = story.transitions(trace, story.PLACE.fullmatch("# at: task 5, 4 ns"))
     expect_equal([line[:11] for line in told], ["CPU 0  EXEC", "       ... ", "CPU 0  EXEC"], "the story")
