@@ -102,7 +102,8 @@ def holes(lab):
             expect(f"Lab {lab.number}, step {hole.step}" in text, f"no step {hole.step} in {hole.file}")
         trees.put_start(ROOT, lab, os.path.join(folder, "start"))
         for name in trees.kernel_files(lab):
-            expect_equal(trees.read(os.path.join(folder, "start"), name), trees.read(tree, name), f"{name} at the start")
+            expect_equal(trees.read(os.path.join(folder, "start"), name), trees.read(tree, name),
+                         f"{name} at the start")
         headers = any(name.endswith(".h") for name in lab.owned())
         compiles(tree, [*lab.owned(), *(["fpu/switch.c", "fpu/kernel.c", "fpu/life.c"] if headers else [])])
         stopping = [hole.function for hole in lab.holes if hole.stops()]
@@ -226,7 +227,8 @@ def json_rules():
     expect(done.returncode, "an empty submission has a full score")
     expect_equal((result["score"], {test["score"] for test in result["tests"]}), (0, {0}), "an empty one's points")
     expect("user/" in str(result) or lab.owned()[0] in str(result), "the missing file is not named", str(result))
-    expect_equal((report.nothing(lab)["score"], report.nothing(lab)["output"]), (0, report.UNFINISHED), "the first file")
+    first = report.nothing(lab)
+    expect_equal((first["score"], first["output"]), (0, report.UNFINISHED), "the first file")
     marks = [grade.Mark(test.name, test.points, test.points, []) for test in lab.tests]
     full = report.gradescope(grade.Report(lab, marks, 1.25))
     expect_equal((full["score"], sum(test["max_score"] for test in full["tests"])), (100, 100), "a full score")
@@ -235,9 +237,9 @@ def json_rules():
 
 def stories():
     """Fails if the transitions told are another task's, or later ones."""
-    step = {"kind": "transition", "cpu": 0, "event": "EXEC", "from": "ACTIVE", "to": "INACTIVE", "saved": "0x0",
+    step = {"kind": "transition", "seq": 0, "cpu": 0, "event": "EXEC", "from": "ACTIVE", "to": "INACTIVE", "saved": "0x0",
             "loaded": "0x0", "avoided": False, "owner": 1, "last_cpu": 0, "function": "f", "file": "./x.h", "line": 3}
-    trace = "\n".join(json.dumps({**step, "t": t, "task": task, "context": task}) for t, task in
+    trace = '{"kind":"trace"}\n' + "\n".join(json.dumps({**step, "t": t, "task": task, "context": task}) for t, task in
                       ((1, 5), (2, 6), (3, 5), (9, 5))) + "\n{\"kind\":"
     told = story.transitions(trace, story.PLACE.fullmatch("# at: task 5, 4 ns"))
     expect_equal([line[:11] for line in told], ["CPU 0  EXEC", "       ... ", "CPU 0  EXEC"], "the story")

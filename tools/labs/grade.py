@@ -145,7 +145,8 @@ class Grading:
         again = self.runs[key]
         place = story.place_of(again.context.get(test.test, []))
         steps = story.transitions(again.trace, place) if place else []
-        return ["the way there, in a second run with the trace on:", *("  " + step for step in steps)] if steps else []
+        heading = "the way there, in a second run with the trace on:"
+        return [heading, *("  " + step for step in steps)] if steps else []
 
     def trace_trouble(self, test):
         """What is wrong with the trace of a run: it must be one that the table allows, agree with the

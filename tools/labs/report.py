@@ -30,8 +30,9 @@ def gradescope(report):
               "status": "failed" if mark.context else "passed",
               "output": "\n".join(mark.context), "output_format": "text", "visibility": "visible"}
              for number, mark in enumerate(report.marks, 1)]
-    return {"score": report.score(), "execution_time": round(report.seconds, 1), "output": text(report).splitlines()[-1],
-            "output_format": "text", "visibility": "visible", "stdout_visibility": "hidden", "tests": tests}
+    return {"score": report.score(), "execution_time": round(report.seconds, 1),
+            "output": text(report).splitlines()[-1], "output_format": "text", "visibility": "visible",
+            "stdout_visibility": "hidden", "tests": tests}
 
 
 def nothing(lab, why=UNFINISHED):

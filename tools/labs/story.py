@@ -16,14 +16,14 @@ LONG_LINES = 30
 
 
 def records_of(trace):
-    """The trace's records; a machine that was stopped leaves half a line."""
+    """The trace's records, without its header; a machine that was stopped leaves half a line."""
     records = []
     for line in trace.splitlines():
         try:
             records.append(json.loads(line))
         except ValueError:
             break
-    return records
+    return [record for record in records if "seq" in record]
 
 
 def step_line(record):

@@ -1,6 +1,6 @@
 /*
- * half - a frame whose end is missing is one with x87 and SSE only, as on Linux: a program that was moved a part of its
- * frame must not get the bytes behind it. Catches: a descriptor that is believed without the second magic word.
+ * half - a frame whose end is missing is one with x87 and SSE only, as on Linux: a program that was given back a part
+ * of its frame must not get the bytes behind it. Catches: a descriptor believed without the second magic word.
  */
 #include "labs/lab.h"
 #include "tests/boot/signals.h"

@@ -1,6 +1,6 @@
 /*
- * leak - two processes that fill all YMM registers, let the other run, and look again. Status 1 if a register of theirs
- * has changed, and which; 0 if none has.
+ * leak - two processes that fill all YMM registers, let the other run, and look again. Status 1 if a register of
+ * theirs has changed, and which; 0 if none has.
  */
 #include <lib.h>
 

@@ -1,6 +1,6 @@
 /*
- * keyhole - looks through a locked protection key. Status 1 if the kernel, on behalf of this process, got at a page that
- * the process has locked; 0 if not. The trick: the process sleeps inside a call, somebody with other rights runs
+ * keyhole - looks through a locked protection key. Status 1 if the kernel, on behalf of this process, got at a page
+ * that the process has locked; 0 if not. The trick: the process sleeps inside a call, somebody with other rights runs
  * meanwhile, and the kernel then goes on in the name of the process before that returns to user mode.
  */
 #include <xstate.h>
