@@ -267,7 +267,8 @@ long ptrace_set_fpregs(struct task *task, u64 user_fpregs)
 
 /* --- Register sets --- */
 
-static u64 regset_size(u64 type)
+/* room: what the tracer has. What it reads into less than the whole, it can write back. */
+static u64 regset_size(u64 type, u64 room)
 {
 	switch (type) {
 	case NT_PRSTATUS:
@@ -275,7 +276,7 @@ static u64 regset_size(u64 type)
 	case NT_PRFPREG:
 		return XSAVE_LEGACY_SIZE;
 	case NT_X86_XSTATE:
-		return fpu_standard_size();
+		return room < fpu_standard_size() ? shown_size() : fpu_standard_size();
 	default:
 		return 0;
 	}
@@ -308,11 +309,12 @@ long ptrace_regset(struct task *task, u64 type, u64 user_iovec, bool write)
 	struct {
 		u64 base, size;
 	} iovec;
-	u64 size = regset_size(type);
+	u64 size;
 	long error;
 
 	if (copy_from_user(&iovec, user_iovec, sizeof(iovec)))
 		return -EFAULT;
+	size = regset_size(type, write ? ~0ul : iovec.size);
 	if (!size || iovec.size % sizeof(u64))
 		return -EINVAL;
 	size = MIN(size, iovec.size);
