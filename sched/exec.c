@@ -237,6 +237,7 @@ static void use_address_space(struct task *task, struct mm *mm)
 	task->mm = task->process->mm = mm;
 	mm_switch(mm);
 	ldt_switch(mm->ldt);
+	vfork_release(task);
 	spin_unlock_irq(&task_lock, flags);
 	if (old)
 		mm_put(old);
@@ -320,7 +321,6 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	copy_string(task->process->exe, path, sizeof(task->process->exe));
 	reset_registers(task, base + image.entry, rsp);
 	task->process->exit_signal = SIGCHLD;
-	vfork_release(task->process);
 	ptrace_exec(tid);
 	return 0;
 }

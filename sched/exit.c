@@ -60,6 +60,7 @@ static bool leave_process(struct task *task, struct process *process)
 	bool last;
 
 	task->mm = NULL;
+	vfork_release(task);
 	task_unregister(task);
 	list_del(&task->sibling);
 	stop_remove_thread(process, task);
@@ -85,7 +86,6 @@ static void become_zombie(struct process *process)
 
 	itimers_exit(process);
 	files_put(process->files);
-	vfork_release(process);
 	irq_disable();
 	flags = spin_lock_irq(&task_lock);
 	reparent_children(process);

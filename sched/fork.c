@@ -109,7 +109,7 @@ static void discard_process(struct process *process)
 
 /*
  * Makes the child visible; its tid, or 0 if it is a thread of a process that is ending, or whose exec has begun. From
- * here on it may be killed, run, end and be freed: only its tid is safe to use.
+ * here on it may be killed, run, end and be freed: only its tid is safe to use, unless it has a vfork to complete.
  */
 static int publish(struct process *process, struct task *child, struct tracee *tracee)
 {
@@ -145,6 +145,18 @@ static void wake_published(int tid)
 	spin_unlock_irq(&task_lock, flags);
 }
 
+/* Until the child, a process or a thread, runs another program or has ended, or the caller has been killed. */
+static void wait_for_vfork(struct task *child, struct completion *vfork)
+{
+	u64 flags;
+
+	wait_event_killable(&vfork->queue, vfork->done);
+	flags = spin_lock_irq(&task_lock);
+	if (!vfork->done) /* so the child is still there, and would find our stack gone */
+		child->vfork = NULL;
+	spin_unlock_irq(&task_lock, flags);
+}
+
 static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 {
 	struct process *process = current->process;
@@ -169,10 +181,8 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 		goto no_memory;
 	if (!(flags & CLONE_THREAD) && !(process = new_process(flags)))
 		goto no_memory;
-	if (flags & CLONE_VFORK) {
-		completion_init(&vfork);
-		process->vfork = &vfork;
-	}
+	completion_init(&vfork);
+	child->vfork = flags & CLONE_VFORK ? &vfork : NULL;
 	copy_registers(child, flags, stack, tls);
 	signals_fork_task(child, flags);
 	fpu_fork(&child->fpu);
@@ -191,7 +201,7 @@ static long clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls)
 	wake_published(tid);
 	ptrace_asked_event(event, (u64)tid);
 	if (flags & CLONE_VFORK) {
-		wait_for_completion(&vfork);
+		wait_for_vfork(child, &vfork);
 		ptrace_asked_event(PTRACE_EVENT_VFORK_DONE, (u64)tid);
 	}
 	return tid;

@@ -117,11 +117,11 @@ void process_tell_end(struct process *process)
 		process_forget(process);
 }
 
-void vfork_release(struct process *process)
+void vfork_release(struct task *task)
 {
-	struct completion *vfork = process->vfork;
+	struct completion *vfork = task->vfork;
 
-	process->vfork = NULL;
+	task->vfork = NULL;
 	if (vfork)
 		complete(vfork);
 }

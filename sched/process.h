@@ -53,8 +53,8 @@ u32 processes_count(void);
 /* Head of the list of all processes, linked by `all`. With task_lock. */
 struct list *process_list(void);
 
-/* Lets the parent in vfork go on. */
-void vfork_release(struct process *process);
+/* Whoever made the task by vfork, and waits, goes on. With task_lock. */
+void vfork_release(struct task *task);
 
 /* All other threads of the process are told to end; with task_lock. */
 void process_kill_threads(struct process *process, const struct task *except);

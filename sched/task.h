@@ -64,6 +64,7 @@ struct task {
 	struct tracee *tracee;	   /* what its tracer has noted of it, or NULL; with task_lock */
 	struct list tracees;	   /* of which it is the tracer; with task_lock */
 	int exit_status;	   /* its own, as wait4 would report it */
+	struct completion *vfork;  /* its maker waits until it execs or ends; or NULL; with task_lock */
 	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
@@ -99,7 +100,6 @@ struct process {
 	struct group_stop stop;		/* with task_lock */
 	struct tracee *tracee;		/* of the first thread, until its end has been told; with task_lock */
 	int maker;			/* tid of the thread that forked it */
-	struct completion *vfork;	/* the parent waits for it until this one execs or ends; or NULL */
 	struct {
 		struct rlimit stack, files;
 	} limits;			/* kernel/rlimit.c; with task_lock */

@@ -59,7 +59,7 @@ void wake_one(struct wait_queue *queue);
 		result_;                                                                           \
 	})
 
-/* Something that happens once, awaited by one task: on the waiter's stack, so a killed one waits too. */
+/* Something that happens once, awaited by one task: on the waiter's stack, so wait_for_completion ignores kills. */
 struct completion {
 	volatile bool done;
 	struct wait_queue queue;

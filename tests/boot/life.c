@@ -2,9 +2,12 @@
  * life - how threads and processes end, in every order, and what they may not become. Catches: a
  * process that stays because one of its threads sleeps where no end reaches it; a thread that
  * execs and loses its pid or leaves others running; a status of the wrong thread; locks whose
- * holder is dead and nobody says so; a fork bomb that takes the system with it.
+ * holder is dead and nobody says so; a vfork that waits for another task than the new one, or that
+ * no kill ends; a fork bomb that takes the system with it.
  */
 #include "threads.h"
+
+enum { END_LOOKS = 10000 };
 
 static volatile uint32_t never;		/* a futex that nobody wakes */
 static int pipe_fds[2];
@@ -49,19 +52,32 @@ static int running(void *argument)
 	return 0;
 }
 
-/* The child ends when the pipe has no writer any more, which is when this process is gone. */
-static int in_wait(void *argument)
+/* A child that ends when the pipe has no writer any more, which is when its parent is gone. */
+static int outlive(void *argument)
 {
 	char c;
 
 	(void)argument;
-	if (fork() == 0) {
-		close(pipe_fds[1]);
-		exit((int)read(pipe_fds[0], &c, 1));
-	}
+	close(pipe_fds[1]);
+	exit((int)read(pipe_fds[0], &c, 1));
+}
+
+static int in_wait(void *argument)
+{
+	if (fork() == 0)
+		outlive(argument);
 	__sync_fetch_and_add(&ready, 1);
 	wait4(-1, NULL, 0);
 	return 0;
+}
+
+static int in_vfork(void *argument)
+{
+	char stack[PAGE_SIZE];
+
+	__sync_fetch_and_add(&ready, 1);
+	return (int)clone_thread(CLONE_VM | CLONE_VFORK | SIGCHLD, stack + sizeof(stack), NULL, NULL, NULL, outlive,
+				 argument);
 }
 
 static const struct place {
@@ -69,7 +85,7 @@ static const struct place {
 	int (*thread)(void *);
 } places[] = {
 	{ "a futex", in_futex }, { "a pipe", in_pipe }, { "a sleep", in_sleep },
-	{ "user code", running }, { "wait4", in_wait },
+	{ "user code", running }, { "wait4", in_wait }, { "vfork", in_vfork },
 };
 
 /* --- Who brings the end, and how --- */
@@ -133,9 +149,24 @@ static void after_the_first(void)
 	exit_thread(11);
 }
 
+/* The status that f's process ends with; -1 if it does not end: a test that waited for ever would tell nobody. */
+static int status_of(void (*f)(void))
+{
+	int status = -1;
+	long pid = fork();
+
+	if (pid == 0) {
+		f();
+		exit(1);
+	}
+	for (int i = 0; i < END_LOOKS && wait4((int)pid, &status, WNOHANG) == 0; i++)
+		sleep_ms(1);
+	return status;
+}
+
 static void expect_end(const char *who, void (*f)(void))
 {
-	int status = ktap_child(f);
+	int status = status_of(f);
 
 	if (status != end->status)
 		FAIL("%s brings %s, the others in %s: status 0x%x, not 0x%x", who, end->name,
@@ -180,6 +211,57 @@ static void test_one_by_one(void)
 {
 	EXPECT_EQ(ktap_child(end_one_by_one), 4 << 8);	/* the last one's status */
 	EXPECT_EQ(ktap_child(end_in_reverse), 9 << 8);
+}
+
+/* --- Whom vfork waits for --- */
+
+static volatile int released;
+
+static int end_after_a_while(void *argument)
+{
+	(void)argument;
+	sleep_ms(20);
+	released = 1;
+	return 0;
+}
+
+static void vfork_thread(void)
+{
+	thread_start(&threads[0], end_after_a_while, NULL, CLONE_VFORK);
+	exit(released ? 44 : 45);
+}
+
+static int until_released(void *argument)
+{
+	(void)argument;
+	while (!released)
+		sched_yield();
+	exit(46);
+}
+
+static int leave_another(void *argument)
+{
+	thread_start(&threads[0], until_released, argument, 0);
+	return 0;
+}
+
+/* The new process's first thread ends, the other one waits for us. */
+static void vfork_two(void)
+{
+	char stack[PAGE_SIZE];
+	int status = -1;
+	long pid = clone_thread(CLONE_VM | CLONE_VFORK | SIGCHLD, stack + sizeof(stack), NULL, NULL, NULL,
+				leave_another, NULL);
+
+	released = 1;
+	wait4((int)pid, &status, 0);
+	exit(status >> 8);
+}
+
+static void test_vfork(void)
+{
+	EXPECT_EQ(status_of(vfork_thread), 44 << 8);
+	EXPECT_EQ(status_of(vfork_two), 46 << 8);
 }
 
 /* --- What the kernel does in user memory when a thread ends --- */
@@ -386,7 +468,7 @@ static void test_bomb(void)
 
 static const struct ktap_test tests[] = {
 	{ "all ends in all places", test_orders }, { "one by one", test_one_by_one },
-	{ "set_tid_address", test_tid_address }, { "robust lists", test_robust },
+	{ "vfork", test_vfork }, { "set_tid_address", test_tid_address }, { "robust lists", test_robust },
 	{ "robust lists: nonsense", test_bad_robust }, { "clone: flags", test_flags },
 	{ "a fork bomb", test_bomb },
 };
