@@ -31,12 +31,14 @@ static inline void fpu_switch_out(struct fpu_task *prev)
 /* The load flag needs no care: it was set at switch-out, or at birth. */
 static inline void fpu_switch_in(struct fpu_task *next)
 {
-	if (!next->active)
+	struct fpu_context *context = next->active;
+
+	if (!context)
 		return;
 	if (fpu_config.pku)
-		wrpkru(next->active->pkru);
-	fpu_set_xfd(fpu_this_cpu(), next->active->xfd);
-	if (fpu_policy.switch_in && next->active->fpstate)
+		wrpkru(context->pkru);
+	fpu_set_xfd(fpu_this_cpu(), context->xfd);
+	if (fpu_policy.switch_in && context->fpstate)
 		fpu_policy.switch_in(fpu_this_cpu(), next);
 }
 

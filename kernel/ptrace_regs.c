@@ -172,18 +172,39 @@ static long write_image(struct task *task, const struct xsave_area *image)
 	return 0;
 }
 
+/* What CPUID tells programs of an image's length: modelled tiles are not in it. */
+static u64 shown_size(void)
+{
+	return fpu_config.native ? fpu_standard_size() :
+				   xstate_standard_size(&fpu_config.layout, fpu_config.xcr0 & ~XFM_TILES);
+}
+
 /* size: no more than there is. */
 static long get_xstate(struct task *task, u64 user, u64 size)
 {
 	struct xsave_area *image = read_image(task);
+	u64 features = fpu_config.xcr0 & ~(size < fpu_standard_size() ? XFM_TILES : 0);
 	long error;
 
 	if (!image)
 		return -ENOMEM;
-	memcpy((u8 *)image + FXSAVE_USED, &fpu_config.xcr0, sizeof(fpu_config.xcr0));
+	memcpy((u8 *)image + FXSAVE_USED, &features, sizeof(features));
 	error = copy_to_user(user, image, size);
 	fpu_area_free(image);
 	return error;
+}
+
+/* An image without tiles, laid over what the tracee has, leaves these alone. */
+static long read_over(struct xsave_area *image, u64 user, u64 size)
+{
+	u64 kept = size < fpu_standard_size() ? image->xstate_bv & XFM_TILES : 0;
+
+	if (copy_from_user(image, user, size))
+		return -EFAULT;
+	if (size < fpu_standard_size() && image->xstate_bv & XFM_TILES)
+		return -EINVAL;
+	image->xstate_bv |= kept;
+	return 0;
 }
 
 static long set_xstate(struct task *task, u64 user, u64 size)
@@ -191,12 +212,14 @@ static long set_xstate(struct task *task, u64 user, u64 size)
 	struct xsave_area *image;
 	long error;
 
-	if (size != fpu_standard_size())
+	if (size != fpu_standard_size() && size != shown_size())
 		return -EFAULT;
-	image = fpu_area_alloc(fpu_standard_size());
+	image = read_image(task);
 	if (!image)
 		return -ENOMEM;
-	error = copy_from_user(image, user, size) ? -EFAULT : write_image(task, image);
+	error = read_over(image, user, size);
+	if (!error)
+		error = write_image(task, image);
 	fpu_area_free(image);
 	return error;
 }
@@ -244,7 +267,8 @@ long ptrace_set_fpregs(struct task *task, u64 user_fpregs)
 
 /* --- Register sets --- */
 
-static u64 regset_size(u64 type)
+/* room: what the tracer has. What it reads into less than the whole, it can write back. */
+static u64 regset_size(u64 type, u64 room)
 {
 	switch (type) {
 	case NT_PRSTATUS:
@@ -252,7 +276,7 @@ static u64 regset_size(u64 type)
 	case NT_PRFPREG:
 		return XSAVE_LEGACY_SIZE;
 	case NT_X86_XSTATE:
-		return fpu_standard_size();
+		return room < fpu_standard_size() ? shown_size() : fpu_standard_size();
 	default:
 		return 0;
 	}
@@ -285,11 +309,12 @@ long ptrace_regset(struct task *task, u64 type, u64 user_iovec, bool write)
 	struct {
 		u64 base, size;
 	} iovec;
-	u64 size = regset_size(type);
+	u64 size;
 	long error;
 
 	if (copy_from_user(&iovec, user_iovec, sizeof(iovec)))
 		return -EFAULT;
+	size = regset_size(type, write ? ~0ul : iovec.size);
 	if (!size || iovec.size % sizeof(u64))
 		return -EINVAL;
 	size = MIN(size, iovec.size);

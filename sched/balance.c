@@ -94,13 +94,15 @@ struct task *sched_steal(struct cpu *self)
 	return found;
 }
 
-void sched_pull(struct task *task)
+bool sched_pull(struct task *task)
 {
 	struct cpu *from = sched_lock_cpu_of(task);
+	bool pulled = !task->on_queue && may_run_on(task, this_cpu->self);
 
-	if (!task->on_queue && may_run_on(task, this_cpu->self))
+	if (pulled)
 		task->cpu = this_cpu->id;
 	spin_release(&from->rq.lock);
+	return pulled;
 }
 
 void sched_balance(struct cpu *self)

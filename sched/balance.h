@@ -38,8 +38,8 @@ void sched_place(struct task *task);
 /* With the running CPU's lock: takes a task out of the longest other queue, or NULL. */
 struct task *sched_steal(struct cpu *self);
 
-/* Makes a sleeping task this CPU's, if it is off its own and may run here. Without locks. */
-void sched_pull(struct task *task);
+/* Makes a sleeping task this CPU's and gives true, if it is off its own and may run here. Without locks. */
+bool sched_pull(struct task *task);
 
 /* From the tick: evens out the queues. */
 void sched_balance(struct cpu *self);

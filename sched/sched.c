@@ -176,12 +176,18 @@ void schedule_preempted(void)
 }
 
 /*
- * Something else has woken one of the two, or has something for us to do, or our time is over: both take their turn.
- * With this CPU's lock, and the caller's.
+ * next is another CPU's, and stays there if it must; or something else has woken one of the two, or has something for
+ * us to do, or our time is over: both take their turn. With this CPU's lock, and the caller's.
  */
-static __attribute__((noinline)) void schedule_queued(struct task *next, struct spinlock *lock)
+static __attribute__((noinline)) void schedule_to_slowly(struct task *next, struct spinlock *lock)
 {
+	bool pull = next->cpu != this_cpu->id;
+
 	spin_release(&this_cpu->self->rq.lock);
+	if (pull && sched_pull(next)) {
+		schedule_to(next, lock);
+		return;
+	}
 	task_wake(next);
 	if (current->flags & (TASK_KILLED | TASK_SIGNAL))
 		current->state = TASK_RUNNING;
@@ -194,12 +200,10 @@ void schedule_to(struct task *next, struct spinlock *lock)
 {
 	struct task *prev = current;
 
-	if (unlikely(next->cpu != this_cpu->id))
-		sched_pull(next);
 	spin_acquire(&this_cpu->self->rq.lock);
 	if (unlikely(next->cpu != this_cpu->id || next->on_queue || prev->state != TASK_SLEEPING ||
 		     prev->flags & (TASK_RESCHED | TASK_KILLED | TASK_SIGNAL))) {
-		schedule_queued(next, lock);
+		schedule_to_slowly(next, lock);
 		return;
 	}
 	spin_release(lock);

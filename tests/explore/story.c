@@ -97,6 +97,12 @@ void tell_story(const struct config *config, const struct story *story)
 		live(i + 1, story->step[i], i + 1 == story->steps);
 }
 
+/* This world has no tiles: those of the host test (tests/host/tiles.c) and of the boot tests take these. */
+static bool needs_tiles(u8 event)
+{
+	return event == FPU_EV_FIRST_USE || event == FPU_EV_TILE_INSN;
+}
+
 bool tell_coverage(const char *policy)
 {
 	static const struct {
@@ -109,7 +115,7 @@ bool tell_coverage(const char *policy)
 	u32 wanted = 0, missing = 0;
 
 	for (u32 i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		bool ours = strchr(table[i].policies, policy[0]) != NULL;
+		bool ours = strchr(table[i].policies, policy[0]) != NULL && !needs_tiles(table[i].event);
 		bool was = taken[table[i].event][table[i].from][table[i].to];
 
 		wanted += ours;

@@ -12,6 +12,8 @@ enum { X87, SSE, AVX, COMPONENTS };
 #define FCW_BITS	0x1f3fu
 #define FSW_BITS	0x7f7fu		/* but ES and B, which follow from the rest */
 
+#define TILES	(3ul << 17)
+
 struct fuzz_format fuzz_format;
 
 /* --- Random numbers: splitmix64 --- */
@@ -170,6 +172,10 @@ enum fuzz_verdict fuzz_image_judge(const struct fuzz_image *image, int frame, ui
 	if (frame && magic2 != MAGIC2) {
 		*features = LEGACY;
 		return judge_mxcsr(image, 1);
+	}
+	if (image->bv & TILES & ~fuzz_format.xcr0) {	/* which the kernel may model, unknown to CPUID */
+		*features = ~0ul;
+		return FUZZ_DOUBT;
 	}
 	return header_is_bad(image) ? FUZZ_REFUSE : judge_mxcsr(image, (image->bv & 6) != 0);
 }

@@ -114,7 +114,7 @@ Usage: fx-layout"""
 
     def run(self, words):
         config, known = kernel.symbol("fpu_config"), features()
-        offsets, size = compacted(known, int(config["mask"]))
+        offsets, size = compacted(known, int(config["mask"]) & ~int(config["dynamic"]))
         rows = [("component", "bit", "bytes", "standard", "compacted", "enabled in", "moved by", "")]
         for number, f in known.items():
             enabled = int(config["features"]) >> number & 1
