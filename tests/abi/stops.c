@@ -72,7 +72,7 @@ static void stops_and_goes_on(int signal)
 	wait_show("told once", pid, WUNTRACED | WNOHANG);
 	kill(pid, SIGCONT);
 	wait_show("not stopped any more", pid, WUNTRACED | WCONTINUED);
-	kill(pid, SIGINT);
+	kill(pid, SIGTERM);
 	wait_show("end", pid, WUNTRACED);
 }
 
