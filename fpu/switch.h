@@ -1,7 +1,8 @@
 /*
  * The scheduler's two calls, inline for they are on every switch. PKRU is not left to the machine: kernel code
  * touches user memory before any return to user mode, so the keys change hands at once, by RDPKRU and WRPKRU
- * (seed 002). So does XFD, which must be the task's before its registers are saved or loaded (museum entry 35). Interrupts off, prev and next different; kernel threads pass through.
+ * (seed 002). So does XFD, which must be the task's before its registers are saved or loaded (museum entry 35).
+ * Interrupts off, prev and next different; kernel threads pass through.
  */
 #ifndef FPU_SWITCH_H
 #define FPU_SWITCH_H

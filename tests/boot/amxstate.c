@@ -99,6 +99,7 @@ static void stacks(void)
 
 static uint32_t frame_size;
 static uint64_t frame_features, frame_bv;
+static uint8_t frame_config[64];
 static int frame_edit;
 
 static void look(int signal, struct info *info, struct context *uc)
@@ -109,6 +110,7 @@ static void look(int signal, struct info *info, struct context *uc)
 	frame_size = sw->xstate_size;
 	frame_features = sw->xfeatures;
 	memcpy(&frame_bv, uc->fpstate + 512, 8);
+	memcpy(frame_config, uc->fpstate + CONFIG_OFFSET, sizeof(frame_config));
 	EXPECT_EQ(sw->extended_size, frame_size + 4);
 	EXPECT_EQ(*(uint32_t *)(uc->fpstate + frame_size), MAGIC2);
 	EXPECT_EQ(sttilecfg().palette, 0);
@@ -144,7 +146,7 @@ static void frames(void)
 	take_frame(0);
 	EXPECT_EQ(frame_size, SIZE_WITHOUT);
 	EXPECT_EQ(frame_bv & TILE_BITS, 1ul << TILECFG);
-	EXPECT(!memcmp(last_context.fpstate + CONFIG_OFFSET, &whole, 0));
+	EXPECT(!memcmp(frame_config, &whole, sizeof(frame_config)));
 	load_tiles(17);
 	take_frame(0);
 	EXPECT_EQ(frame_size, SIZE_WITH);
