@@ -10,7 +10,8 @@
 #include <fuzz.h>
 #include <storm.h>
 
-enum { MAX_TASKS = 32, LOOK_MS = 4, PROGRESS_LINES = 32, WARM_UP = 100, STUCK_LOOKS = 30000, RETURN_LOOKS = 3000 };
+enum { MAX_TASKS = 32, LOOK_MS = 4, PROGRESS_LINES = 32, WARM_UP = 100, STUCK_LOOKS = 30000, RETURN_LOOKS = 3000,
+       STOPPED = 0x7f };
 
 static const struct fuzz_kind kinds[] = {
 	{ "frame", { "taken", "refused" }, fuzz_frames, 1000, 0 },
@@ -146,13 +147,17 @@ static void ended(const struct fuzz_kind *kind, struct fuzz_runner *r, int statu
 		start(kind, r);
 }
 
-/* All that have ended; orphans come to the first program, which this one may be. */
+/* All that have ended; orphans come to the first program, which this one may be. One that made us its tracer can stop. */
 static void reap(const struct fuzz_kind *kind)
 {
 	int status;
 	long pid;
 
 	while ((pid = wait4(-1, &status, WNOHANG)) > 0) {
+		if ((status & 0xff) == STOPPED) {
+			kill((int)pid, SIGKILL);
+			continue;
+		}
 		for (uint32_t i = 0; i < fuzz_nrunners; i++)
 			if (fuzz_runners[i].pid == pid)
 				ended(kind, &fuzz_runners[i], status);

@@ -81,7 +81,8 @@ def on_tarry(case, path):
 
 
 def on_linux(case, path):
-    """The same on this machine, with the same arguments and environment."""
+    """The same on this machine, with the same arguments and environment. In a process group of its own, whose parent
+    is in another one: signals of job control stop nobody in an orphaned group, which ours may be."""
     if platform.machine() != "x86_64":
         raise Skip("this host cannot run the program for comparison")
     guest = "/bin/" + os.path.basename(path)
@@ -94,7 +95,7 @@ def on_linux(case, path):
                 file.write(data)
         argv += [folder] if case.folder else []
         given = {} if case.stdin is None else {"input": case.stdin}
-        done = command(argv, executable=path, env=ENVIRONMENT, **given)
+        done = command(argv, executable=path, env=ENVIRONMENT, process_group=0, **given)
     status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     return status, done.stdout, done.stderr
 

@@ -31,7 +31,7 @@ static void stops_and_goes_on(int signal)
 	wait_for("told once", pid, WUNTRACED | WNOHANG);
 	kill(pid, SIGCONT);
 	wait_for("not stopped any more", pid, WUNTRACED | WCONTINUED);
-	kill(pid, SIGINT);
+	kill(pid, SIGTERM);
 	wait_for("end", pid, WUNTRACED);
 }
 
