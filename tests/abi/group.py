@@ -148,7 +148,7 @@ def cases():
         yield f"files, {kind}", Case("files", kind, folder=FILES)
         yield f"filter, {kind}", Case("filter", kind, stdin=INPUT)
         for source in ("memory", "processes", "threads", "locks", "clocks", "floats", "signals", "stops",
-                       "ptrace"):
+                       "ptrace", "ptrace_state", "ptrace_stops"):
             yield f"{source}, {kind}", Case(source, kind)
 
 

@@ -3,47 +3,12 @@
  * SIGCHLD's codes; waitid.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-static void show(const char *what, int status)
-{
-	printf("%s: ", what);
-	if (WIFEXITED(status))
-		printf("exit %d\n", WEXITSTATUS(status));
-	else if (WIFSIGNALED(status))
-		printf("killed by %d\n", WTERMSIG(status));
-	else if (WIFCONTINUED(status))
-		printf("continued\n");
-	else
-		printf("stopped, %#x\n", status);
-}
-
-static void wait_show(const char *what, pid_t pid, int options)
-{
-	int status = 0;
-	pid_t found = waitpid(pid, &status, options);
-
-	if (found == pid)
-		show(what, status);
-	else
-		printf("%s: %d %s\n", what, found, found < 0 ? strerror(errno) : "");
-}
-
-static pid_t fork_clean(void)
-{
-	fflush(NULL);
-	return fork();
-}
+#include "children.h"
 
 static void set_handler(int signal, void (*handler)(int), int flags)
 {
@@ -54,12 +19,6 @@ static void set_handler(int signal, void (*handler)(int), int flags)
 
 /* --- One process --- */
 
-static void sleeper(void)
-{
-	for (;;)
-		pause();
-}
-
 static void stops_and_goes_on(int signal)
 {
 	pid_t pid = fork_clean();
@@ -68,12 +27,12 @@ static void stops_and_goes_on(int signal)
 		raise(signal);
 		sleeper();
 	}
-	wait_show("stopped by its own signal", pid, WUNTRACED);
-	wait_show("told once", pid, WUNTRACED | WNOHANG);
+	wait_for("stopped by its own signal", pid, WUNTRACED);
+	wait_for("told once", pid, WUNTRACED | WNOHANG);
 	kill(pid, SIGCONT);
-	wait_show("not stopped any more", pid, WUNTRACED | WCONTINUED);
+	wait_for("not stopped any more", pid, WUNTRACED | WCONTINUED);
 	kill(pid, SIGTERM);
-	wait_show("end", pid, WUNTRACED);
+	wait_for("end", pid, WUNTRACED);
 }
 
 static void others_stop_it(void)
@@ -86,11 +45,11 @@ static void others_stop_it(void)
 		if (!pid)
 			sleeper();
 		kill(pid, signals[i]);
-		wait_show("stopped", pid, WUNTRACED);
+		wait_for("stopped", pid, WUNTRACED);
 		kill(pid, SIGTERM);
-		wait_show("SIGTERM waits", pid, WNOHANG | WUNTRACED | WCONTINUED);
+		wait_for("SIGTERM waits", pid, WNOHANG | WUNTRACED | WCONTINUED);
 		kill(pid, i % 2 ? SIGKILL : SIGCONT);
-		wait_show("end", pid, 0);
+		wait_for("end", pid, 0);
 	}
 }
 
@@ -139,9 +98,9 @@ static void handlers(void)
 		printf("after SIGSTOP, SIGCONT's handler: %d\n", handled);
 		exit(0);
 	}
-	wait_show("stopped", pid, WUNTRACED);
+	wait_for("stopped", pid, WUNTRACED);
 	kill(pid, SIGCONT);
-	wait_show("end", pid, 0);
+	wait_for("end", pid, 0);
 }
 
 /* System calls go on after a stop as if nothing had been. */
@@ -171,7 +130,7 @@ static void calls_go_on(void)
 	kill(pid, SIGSTOP);
 	waitpid(pid, &status, WUNTRACED);
 	kill(pid, SIGCONT);
-	wait_show("calls", pid, 0);
+	wait_for("calls", pid, 0);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -206,7 +165,7 @@ static void threads(void)
 		while (!shared[0] || !shared[1] || !shared[2])
 			sched_yield();
 		kill(pid, SIGSTOP);
-		wait_show("all threads", pid, WUNTRACED);
+		wait_for("all threads", pid, WUNTRACED);
 		memcpy(before, (void *)shared, sizeof(before));
 		for (int i = 0; i < 20; i++)
 			sched_yield();
@@ -214,13 +173,13 @@ static void threads(void)
 		moved += memcmp(before, (void *)shared, sizeof(before)) != 0;
 		shared[1] = shared[2] = 0;
 		kill(pid, SIGCONT);
-		wait_show("all threads", pid, WCONTINUED);
+		wait_for("all threads", pid, WCONTINUED);
 	}
 	printf("moved while stopped: %ld\n", moved);
 	kill(pid, SIGSTOP);
 	waitpid(pid, &status, WUNTRACED);
 	kill(pid, SIGKILL);
-	wait_show("killed while stopped", pid, 0);
+	wait_for("killed while stopped", pid, 0);
 }
 
 /* --- What SIGCHLD tells --- */
@@ -320,7 +279,7 @@ static void waiting_by_id(void)
 	if (!child)
 		_exit(77);
 	id_show("an exit", P_PGID, 0, WEXITED);
-	wait_show("bad options", child, 0x100);
+	wait_for("bad options", child, 0x100);
 }
 
 int main(void)
