@@ -13,6 +13,7 @@ from replay import Replay
 from traces import convert
 
 CPUS, CONTEXTS = 1, 2              # the two process numbers
+TAIL = 1000        # ns for what begins with the last record: viewers leave out what takes no time
 DETAILS = ("event", "from", "to", "saved", "loaded", "avoided", "file", "line", "function", "context", "need_load",
            "last_cpu", "xstate_bv", "xcomp_bv", "pkru", "component", "found", "ending")
 
@@ -95,7 +96,7 @@ def events(trace):
                 saved[record["context"]] = record
             elif record["move"] == "load" and saved.get(record["context"], record)["cpu"] != record["cpu"]:
                 yield from arrow(arrows := arrows + 1, saved[record["context"]], record)
-    yield from rows.close(max(r["t"] for r in trace.records))
+    yield from rows.close(max(r["t"] for r in trace.records) + TAIL)
     yield from (name_event("thread_name", CONTEXTS, context.number, f"{context.title} (context {context.number})")
                 for context in replay.contexts.values())
 

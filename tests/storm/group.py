@@ -11,7 +11,7 @@ from framework import Fail
 from storm import MACHINES, Storm
 
 # Checks that take some seconds; what each processor has is in tests/cpuid.
-CHECKS = {"qemu": 1_500_000, "bochs": 200_000}
+CHECKS = {"qemu": 1_000_000, "bochs": 150_000}
 BOCHS_VARIANTS = (("tigerlake", "native"), ("tigerlake", "soft"), ("arrow_lake", "native"))
 SECONDS = 240
 
