@@ -159,6 +159,9 @@ void cpu_init(struct cpu *cpu)
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	idt_load();
 	init_control_registers();
+	cpu->ldt = NULL; /* these shadow registers that a reset has cleared */
+	cpu->watches_syscalls = false;
+	cpu->selectors = ~0ul;
 }
 
 void cpu_describe(char *buf, size_t size)
