@@ -17,9 +17,9 @@ from . import story
 
 POWERED_OFF, PANICKED, LOADER_FAILED = 0x10 << 1 | 1, 0x20 << 1 | 1, 0x30 << 1 | 1
 RESULT = re.compile(r"lab (\d+) (ok|bad) ([0-9a-f]{16}) (.*)")
-HOST_RESULT = re.compile(r"^\[\s+(OK|FAILED)\s*\] (\w+)$", re.MULTILINE)
-HOST_FAILURE = re.compile(r"(?:^ERROR: ([^\n]*)\n)?\[  ERROR   \] --- (.*?)\[   LINE   \] --- (.*?)$",
-                          re.MULTILINE | re.DOTALL)
+HOST_RESULT = re.compile(r"^\[\s+(OK|FAILED|ERROR)\s*\] (\w+)$", re.MULTILINE)
+HOST_FAILURE = re.compile(r"(?:^ERROR: ([^\n]*)\n)?(?:\[  ERROR   \] --- |^Could not run test: )(.*?)"
+                          r"\[   LINE   \] --- (.*?)$", re.MULTILINE | re.DOTALL)
 CRASH_SIGNS = ("panic", "ERROR: ", "runtime error", "undefined reference")
 HOST_ENVIRONMENT = {"CMOCKA_MESSAGE_OUTPUT": "STDOUT", "ASAN_OPTIONS": "detect_leaks=0"}
 EXPLORED = re.compile(r"(ok|FAIL) (.+)")
@@ -153,14 +153,13 @@ def source_line(tree, place):
         return f"# {place}"
 
 
-def failures(tree, output):
-    """What cmocka has against each failed test, in their order: the values, then the assertion."""
-    blocks = []
-    for match in HOST_FAILURE.finditer(output):
-        seen = match[2].strip().splitlines()[:3]
-        told = match[1] or "seen and expected: " + "; ".join(seen)
-        blocks.append(["# " + told, source_line(tree, match[3])])
-    return blocks
+def first_failure(tree, output):
+    """What cmocka has against the test that this is the output of: the values, then the assertion."""
+    match = HOST_FAILURE.search(output)
+    if not match:
+        return []
+    told = match[1] or "seen and expected: " + "; ".join(match[2].strip().splitlines()[:3])
+    return ["# " + told, source_line(tree, match[3])]
 
 
 def host_command(tree, program, arguments):
@@ -189,11 +188,11 @@ def host(tree, name):
     trouble, status, output = host_command(tree, f"build/host/{name}", [])
     if trouble:
         return Said(trouble=trouble)
-    said, left = Said(status=status), failures(tree, output)
+    said, end = Said(status=status), 0
     for match in HOST_RESULT.finditer(output.partition(" test(s) run.")[0]):
         said.passed[match[2]] = match[1] == "OK"
-        if match[1] == "FAILED":
-            said.context[match[2]] = left.pop(0) if left else []
+        if match[1] != "OK":        # these lines come in order, after what is wrong; the others when they like
+            said.context[match[2]], end = first_failure(tree, output[end:match.start()]), match.end()
     if status != list(said.passed.values()).count(False):
         said.passed, said.trouble = {}, crash(output) or [f"{name} ended with status {status}"]
     return said
