@@ -106,6 +106,24 @@ static void first_use(void)
 	EXPECT_EQ(now().pasid_strays, before.pasid_strays);
 }
 
+/* Each allocation on the way fails once; what was done by then is not done again, and nothing is lost. */
+static void no_memory(void)
+{
+	long result = -ENOMEM;
+	int n = 0;
+
+	while (result == -ENOMEM && n++ < ROUNDS) {
+		debug(TARRY_DEBUG_FAIL_ALLOC, n);
+		result = pasid_bind();
+		debug(TARRY_DEBUG_FAIL_ALLOC, 0);
+	}
+	EXPECT(result > 0);
+	EXPECT(n > 4);
+	bind();
+	submit();
+	EXPECT_EQ(portal->commands, 1);
+}
+
 static void unbound(void)
 {
 	uint64_t before = now().pasid_populated;
@@ -558,19 +576,25 @@ IN_CHILD(neighbours, neighbours)
 IN_CHILD(forks, forks)
 IN_CHILD(execs, execs)
 IN_CHILD(integer_only, integer_only)
-IN_CHILD(in_strays, strays)
+IN_CHILD(strays, strays)
+IN_CHILD(memory, no_memory)
 IN_CHILD(signals, signals)
 IN_CHILD(costs, costs)
 
-static void test_strays(void)
-{
-	if (!debug_allowed())
-		SKIP("needs the update call for PASID");
-	test_in_strays();
-}
+#define IF_DEBUG(name)							\
+	static void test_##name##_if(void)				\
+	{								\
+		if (!debug_allowed())					\
+			SKIP("needs the debug call");			\
+		test_##name();						\
+	}
+
+IF_DEBUG(strays)
+IF_DEBUG(memory)
 
 static const struct ktap_test tests[] = {
 	{ "first use", test_first_use },
+	{ "no memory", test_memory_if },
 	{ "not bound", test_unbound },
 	{ "a real #GP", test_real },
 	{ "LOCK", test_lock },
@@ -584,7 +608,7 @@ static const struct ktap_test tests[] = {
 	{ "fork", test_forks },
 	{ "exec", test_execs },
 	{ "an integer-only program", test_integer_only },
-	{ "a PASID that is nobody's", test_strays },
+	{ "a PASID that is nobody's", test_strays_if },
 	{ "signals", test_signals },
 	{ "what a save costs", test_costs },
 };
