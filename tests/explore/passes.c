@@ -15,7 +15,7 @@
 struct pass {
 	const char *what;
 	u8 users, suspended;
-	bool damage, pkru, power, every_point, signals, debugger, load, queue, long_run;
+	bool tiles, damage, pkru, power, every_point, signals, debugger, load, queue, long_run;
 	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
@@ -24,6 +24,10 @@ static const struct pass one_cpu[] = {
 	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "signals", 2, 1, .signals = true, .only = NOT_BOTH },
+	{ "tiles", 2, 1, .tiles = true, .only = PLAIN },
+	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
+	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN },
+	{ "tiles, a debugger", 2, 0, .debugger = true, .tiles = true, .only = PLAIN },
 	{ "a debugger, update=flag", 2, 0, .debugger = true },
 	{ "a debugger, update=load", 2, 1, .debugger = true, .load = true, .only = NOT_BOTH },
 	{ "queued updates", 2, 1, .queue = true, .load = true, .only = NOT_BOTH },
@@ -51,6 +55,7 @@ static bool explore_pass(struct config config, const struct pass *pass)
 		return true;
 	config.users = pass->users;
 	config.suspended = pass->suspended;
+	config.tiles = pass->tiles;
 	config.damage = pass->damage;
 	config.pkru = pass->pkru;
 	config.power = pass->power;
