@@ -24,7 +24,7 @@ static const struct pass one_cpu[] = {
 	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "signals", 2, 1, .signals = true, .only = NOT_BOTH },
-	{ "tiles", 2, 1, .tiles = true, .only = PLAIN },
+	{ "tiles", 2, 2, .damage = true, .tiles = true, .only = PLAIN },
 	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
 	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN },
 	{ "tiles, a debugger", 2, 0, .debugger = true, .tiles = true, .only = PLAIN },
@@ -39,6 +39,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, signals", 2, 0, .signals = true, .only = NOT_BOTH },
+	{ "two contexts, tiles", 2, 0, .tiles = true, .only = PLAIN },
 	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true, .only = NOT_BOTH },
 	{ "two contexts, queued updates", 2, 0, .queue = true, .only = PLAIN },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
@@ -46,6 +47,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
 	{ "three contexts", 3, 0, .only = NOT_BOTH },
 	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
+	{ "two contexts, tiles, preempted anywhere", 2, 2, .tiles = true, .only = PLAIN, .long_run = true },
 	{ "three contexts, preempted anywhere", 3, 3, .only = PLAIN, .long_run = true },
 };
 
