@@ -138,6 +138,10 @@ static inline long update(struct tarry_update *call)
 {
 	return syscall1(TARRY_SYS_UPDATE, call);
 }
+static inline long pasid_bind(void)
+{
+	return syscall0(TARRY_SYS_PASID_BIND);
+}
 static inline long getrandom(void *buf, size_t n, unsigned int flags)
 {
 	return syscall3(SYS_getrandom, buf, n, flags);
