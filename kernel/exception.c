@@ -12,6 +12,7 @@
 #include "kernel/ptrace.h"
 #include "kernel/traps.h"
 #include "kernel/uaccess.h"
+#include "kernel/vcpu.h"
 #include "kernel/wq.h"
 #include "kernel/xcomp.h"
 #include "sched/signal.h"
@@ -106,10 +107,12 @@ void user_exception(u64 vector, struct regs *regs)
 	xfd = vector == EXC_NO_FPU ? fpu_take_xfd_err(&this_cpu->self->fpu) : 0;
 	if (vector == EXC_NO_FPU && !xfd && fpu_device_not_available(&current->fpu))
 		return;
-	if (vector == EXC_DEBUG && ptrace_stray_step(regs))
+	if (vector == EXC_DEBUG && !in_guest() && ptrace_stray_step(regs))
 		return;
 	irq_enable();
-	if (xfd)
+	if (unlikely(in_guest()))
+		vcpu_fault(vector, error_code(vector, regs), 0, xfd);
+	else if (xfd)
 		xcomp_first_use(xfd, regs);
 	else if (vector != EXC_PROTECTION || !pasid_populate())
 		send_fault(vector, regs);

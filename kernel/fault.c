@@ -13,6 +13,7 @@
 #include "kernel/panic.h"
 #include "kernel/string.h"
 #include "kernel/traps.h"
+#include "kernel/vcpu.h"
 #include "sched/signal.h"
 #include "sched/task.h"
 
@@ -266,6 +267,13 @@ static void bad_user_access(struct regs *regs, u64 address, long why)
 {
 	struct siginfo info;
 
+	if (unlikely(in_guest())) {
+		if (why == -ENOMEM)
+			vcpu_out_of_memory();
+		else
+			vcpu_fault(EXC_PAGE_FAULT, regs->orig_rax, address, 0);
+		return;
+	}
 	regs->rflags |= RFLAGS_RF; /* see exception.c */
 	describe(&info, address, regs->orig_rax);
 	current->signals.trap.vector = EXC_PAGE_FAULT;
