@@ -30,8 +30,9 @@ static inline void fpu_put_away(struct fpu_task *prev, enum fpu_event event)
 
 static inline void fpu_switch_out(struct fpu_task *prev)
 {
-	if (prev->active)
-		fpu_put_away(prev, FPU_EV_SWITCH_OUT);
+	if (!prev->active)
+		return;
+	fpu_put_away(prev, FPU_EV_SWITCH_OUT);
 }
 
 /* The load flag needs no care: it was set at switch-out, or at birth. */
