@@ -24,6 +24,9 @@
 #include "kernel/string.h"
 
 #define CPUID1_ECX_XSAVE BIT(26)
+#define CPUID0_EBX_AMD 0x68747541   /* "Auth" */
+#define CPUID0_EBX_HYGON 0x6f677948 /* "Hygo" */
+#define CPUID80000008_EBX_RESTORES_FIP BIT(2)
 #define CPUID7_EBX_AVX512F BIT(16)
 #define CPUID7_ECX_PKU BIT(3)
 #define CPUID7_ECX_SHSTK BIT(7)
@@ -119,6 +122,15 @@ static bool same_registers(const struct registers *a, const struct registers *b)
 	       p->user == q->user && p->supervisor == q->supervisor && p->xsaveopt == q->xsaveopt &&
 	       p->xsavec == q->xsavec && p->xgetbv1 == q->xgetbv1 && p->xsaves == q->xsaves && p->xfd == q->xfd &&
 	       same_components(p->component, q->component);
+}
+
+static bool keeps_fip(void)
+{
+	u32 vendor = cpuid(0, 0).ebx;
+
+	if (vendor != CPUID0_EBX_AMD && vendor != CPUID0_EBX_HYGON)
+		return false;
+	return cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & CPUID80000008_EBX_RESTORES_FIP);
 }
 
 static void enable_instructions(void)
@@ -261,6 +273,8 @@ static void log_config(void)
 		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
 	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
+	if (fpu_config.keeps_fip)
+		klog("fpu: XRSTOR of this CPU leaves x87's FOP, FIP and FDP alone: they are cleared before each load");
 	if (fpu_config.native && reported < size)
 		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);
 }
@@ -276,6 +290,7 @@ void fpu_init(void)
 		panic("this CPU has no XSAVE (CPUID.1:ECX bit 26); Tarry needs it");
 	enable_instructions();
 	fpu_config.layout = boot_registers.layout;
+	fpu_config.keeps_fip = keeps_fip();
 	choose_user_components();
 	enable_user_components();
 	choose_mechanism();

@@ -95,7 +95,7 @@ struct cpu {
 	volatile bool stopped; /* has obeyed smp_stop_others */
 	struct cpu_call call;
 	volatile u64 callers; /* CPUs whose call is to be run here */
-	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing;
+	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing, pasid_populated;
 	char *ist_stacks; /* IST_COUNT of them, aligned to their size */
 	u64 gdt[GDT_ENTRIES];
 	struct tss tss;

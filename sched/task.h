@@ -98,6 +98,7 @@ struct process {
 	int pid;
 	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
 	bool exec;	      /* one thread is waiting to be the only one */
+	bool execed;	      /* has started a program of its own since it was forked */
 	int exit_status;      /* as wait4 reports it */
 	int exit_signal;      /* what its parent gets when it ends, or 0 */
 	u64 xcomp_permitted;  /* dynamic components of the FPU that its tasks may use (kernel/xcomp.h); with task_lock */

@@ -138,6 +138,10 @@ static inline long update(struct tarry_update *call)
 {
 	return syscall1(TARRY_SYS_UPDATE, call);
 }
+static inline long pasid_bind(void)
+{
+	return syscall0(TARRY_SYS_PASID_BIND);
+}
 static inline long vcpu_create(void) { return syscall0(TARRY_SYS_VCPU_CREATE); }
 static inline long vcpu_run(long fd, const struct tarry_vcpu_regs *regs, uint64_t budget)
 {

@@ -19,6 +19,7 @@
 #define TARRY_SYS_DEBUG			0x1003
 #define TARRY_SYS_CRYPT			0x1004
 #define TARRY_SYS_UPDATE		0x1005
+#define TARRY_SYS_PASID_BIND		0x1006
 #define TARRY_SYS_VCPU_CREATE		0x1008
 #define TARRY_SYS_VCPU_RUN		0x1009
 #define TARRY_SYS_VCPU_EXIT_INFO	0x100a
@@ -64,6 +65,8 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
+	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
+	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
 };
 
 #define TARRY_POLICY_DEFERRED		0
@@ -108,6 +111,42 @@ struct tarry_update {
 	uint64_t value;			/* where the new value is; 0: nothing is changed */
 	uint64_t old;			/* where the one before goes, unless queued; or 0 */
 };
+
+/*
+ * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal: its
+ * address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again. What can
+ * be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a page fault.
+ * A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID (xstate=native). EINVAL:
+ * an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those of Intel's DSA.
+ */
+#define TARRY_WQ_ENTRIES		16u	/* commands until the queue is full for some milliseconds */
+
+struct tarry_portal {
+	uint32_t pasid, zero;
+	uint64_t commands, errors;	/* accepted; of these in vain */
+	uint64_t retries;
+};
+
+struct tarry_descriptor {
+	uint32_t pasid;			/* 0: ENQCMD puts it in */
+	uint32_t operation;		/* flags, and the opcode from bit TARRY_WQ_OPCODE on */
+	uint64_t completion;		/* the completion record's address, if the flags say so; aligned to 32 */
+	uint64_t reserved[6];
+};
+
+#define TARRY_WQ_OPCODE			24
+#define TARRY_WQ_NOOP			0u	/* the only one */
+#define TARRY_WQ_ADDRESS_VALID		4u	/* flags: a record is written on errors... */
+#define TARRY_WQ_REPORT			8u	/* ... and on success, too */
+
+struct tarry_completion {
+	uint8_t status, zero[31];
+};
+
+#define TARRY_WQ_SUCCESS		0x01
+#define TARRY_WQ_BAD_OPCODE		0x10
+#define TARRY_WQ_BAD_FLAGS		0x11
+#define TARRY_WQ_BAD_RESERVED		0x12
 
 /*
  * A guest: code that runs in ring 3 in an address space and with registers of its own, in place of the task that calls
