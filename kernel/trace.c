@@ -122,16 +122,26 @@ static void fill_task(struct record *r, const struct task *task)
 	}
 }
 
-static void snapshot_context(struct task *task, void *arg)
+static void snapshot_context(const struct fpu_cpu *cpu, const struct task *task, const struct fpu_context *context)
 {
-	const struct fpu_cpu *cpu = arg;
-	struct record *r = task->fpu.active ? next_record(cpu, SNAPSHOT_CONTEXT) : NULL;
+	struct record *r = next_record(cpu, SNAPSHOT_CONTEXT);
 
 	if (!r)
 		return;
-	fill_context(r, task->fpu.active);
+	fill_context(r, context);
 	fill_task(r, task);
 	publish(cpu);
+}
+
+/* Its user context, and the guest's that may be active instead. */
+static void snapshot_task(struct task *task, void *arg)
+{
+	const struct fpu_context *active = task->fpu.active;
+
+	if (active)
+		snapshot_context(arg, task, active);
+	if (active && active != &task->fpu.user)
+		snapshot_context(arg, task, &task->fpu.user);
 }
 
 /* Into the ring of the CPU that runs: a CPU that is described. */
@@ -159,7 +169,7 @@ static void snapshot(const struct fpu_cpu *cpu)
 		for_each_online_cpu(other)
 			if (snapshot_cpu(cpu, other->id))
 				next_snapshot = start + SNAPSHOT_EVERY;
-		tasks_for_each(snapshot_context, (void *)cpu);
+		tasks_for_each(snapshot_task, (void *)cpu);
 	}
 	spin_release(&task_lock);
 }

@@ -311,6 +311,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	use_address_space(task, mm);
 	take_over_pid(task, task->process);
 	task->process->exec = false;
+	task->process->execed = true;
 	fpu_exec(&task->fpu, image.integer_only, spare);
 	task->process->xcomp_permitted = 0;
 	files_exec(task->process->files);

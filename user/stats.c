@@ -30,6 +30,7 @@ int main(void)
 	       s.fpu_updates_memory, s.fpu_updates_initial);
 	printf("                    %10lu flagged, %lu loaded, %lu direct, %lu queued\n", s.fpu_updates_flagged,
 	       s.fpu_updates_loaded, s.fpu_updates_direct, s.fpu_updates_queued);
+	printf("PASIDs              %10lu populated, %lu stray commands\n", s.pasid_populated, s.pasid_strays);
 	printf("boot, by the TSC    %10lu\n", s.boot_insns);
 	printf("up                  %6lu.%03lu s\n", s.uptime_ns / 1000000000,
 	       s.uptime_ns / 1000000 % 1000);

@@ -14,8 +14,8 @@ from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2"
-FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pkeys", "ptracefp",
-                "sigframe", "sigkeys", "signals", "update")
+FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pasid", "pkeys",
+                "ptracefp", "sigframe", "sigkeys", "signals", "update")
 SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", *FPU_PROGRAMS)
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")

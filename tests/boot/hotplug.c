@@ -2,8 +2,9 @@
  * hotplug - CPUs that go and come back under the tasks. Catches: registers cached on a CPU that are taken for
  * valid after it was down; a task that is lost in the queue of a CPU that went, stays there, or comes to another
  * with wrong registers; a message that nobody answers since its CPU has just gone; a CPU that is taken away twice,
- * or is not there; two that come and go at once.
+ * or is not there; two that come and go at once; a CPU that believes to know what its reset has cleared.
  */
+#include "ptrace.h"
 #include "registers.h"
 
 enum { CHILDREN = 6, ROUNDS = 6, CACHED_WANTED = 8, CACHED_TRIES = 60, RACERS = 3, RACES = 12 };
@@ -314,9 +315,34 @@ static void test_cached(void)
 	stay_on_cpus(ALL_CPUS);
 }
 
+/* --- A traced task's CPU --- */
+
+static void call_on_last(void)
+{
+	pin(cpus - 1);
+	for (int i = 0; i < 20000; i++)
+		syscall0(SYS_getppid);
+}
+
+/* The CPU has let the tracer look at system calls, and does so again. Else the tracee comes to its end. */
+static void test_traced(void)
+{
+	pin(0);
+	start_tracee(call_on_last);
+	until_call(SYS_getppid);
+	EXPECT_EQ(down(cpus - 1), 0);
+	EXPECT_EQ(up(cpus - 1), 0);
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(go(PTRACE_SYSCALL, 0), STOPPED(SIGTRAP));
+	EXPECT_EQ(cpus_of(tracee), 1UL << (cpus - 1));
+	kill_tracee();
+	stay_on_cpus(ALL_CPUS);
+}
+
 static const struct ktap_test tests[] = {
 	{ "refused", test_refused }, { "all down", test_all_down }, { "a pinned task", test_pinned },
-	{ "cached registers", test_cached }, { "under load", test_under_load }, { "at once", test_at_once },
+	{ "cached registers", test_cached }, { "system calls of a traced task", test_traced },
+	{ "under load", test_under_load }, { "at once", test_at_once },
 };
 
 int main(void)

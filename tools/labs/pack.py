@@ -98,6 +98,9 @@ def unpack(lab, path, folder):
         for name in lab.owned():
             try:
                 trees.write(folder, name, archive.read(around + name).decode("utf-8"))
+                trees.read_submitted(folder, name)
             except (UnicodeDecodeError, zipfile.BadZipFile):
                 wrong.append(f"{name} is not text")
+            except LabError as error:
+                wrong.append(str(error))
     return wrong, notes

@@ -4,6 +4,7 @@ A story is short: the first difference, what the kernel said, and the last trans
 concerned. Must never show the reference solution or the tests' source.
 """
 
+import ast
 import json
 import re
 
@@ -35,8 +36,13 @@ def step_line(record):
             f"  ({record['function']}, {record['file'].removeprefix('./')}:{record['line']})")
 
 
-def owner_line(record):
-    return f"CPU {record['cpu']}  the registers are now {record['owner'] or 'nobody'}'s"
+def readable(line):
+    """A record that a check has put into its words, in the story's form; other lines as they are."""
+    try:
+        record = ast.literal_eval(line)
+        return step_line(record) if record["kind"] == "transition" else line
+    except (ValueError, SyntaxError, TypeError, KeyError):
+        return line
 
 
 def transitions(trace, place):

@@ -90,8 +90,10 @@ TASK is a tid or a name; without it, the current task of the selected CPU (`info
                  f"  {meaning(state)}"]
         if half:
             lines.append(f"  But {half}: until its end these may contradict each other.")
+        armed = feature_names(int(task.context["xfd"]))
         lines += ["Why, by the rule of fpu/context.h:", *table(list(evidence(state, tasks)), "  "),
-                  "How it came to be so:"]
+                  *([f"Its XFD is armed for {armed}: not used so far, and its fpstate has no room for it."]
+                    if armed else []), "How it came to be so:"]
         for last in contexts.history(task.context, 1):
             lines += [f"  {last}, on CPU {last.cpu}, by {last.function} ({last.place})",
                       f"  {last.text}: {last.reason}", *since(state, last, tasks)]
