@@ -16,8 +16,6 @@ import subprocess
 import sys
 import tempfile
 
-from machine import die_with_parent
-
 from . import limits, story
 from .limits import patience
 
@@ -67,7 +65,7 @@ def command(words, tree, seconds, text="", env=None, **rights):
         given.write(text.encode())
         given.seek(0)
         child = subprocess.Popen(words, cwd=tree, stdin=given, stdout=said, stderr=subprocess.STDOUT,
-                                 start_new_session=True, preexec_fn=die_with_parent,
+                                 start_new_session=True, preexec_fn=limits.restrain,
                                  env={**os.environ, **(env or {})}, **rights)
         status = limits.wait(child, seconds * patience())
         said.seek(0)
