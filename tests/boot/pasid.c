@@ -6,6 +6,7 @@
  */
 #include <enqcmd.h>
 #include "components.h"
+#include "ptrace.h"
 #include "signals.h"
 #include "threads.h"
 
@@ -215,6 +216,7 @@ static void flags(void)
 
 		accepted = !status;
 		EXPECT(!status || status == ZF);
+		sleep_ms(1);
 	}
 	EXPECT(accepted);
 }
@@ -380,7 +382,7 @@ static void neighbour(int i, uint64_t cpus)
 		if (turn % 8 == 0)
 			syscall3(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
 		else
-			syscall0(SYS_sched_yield);
+			sched_yield();
 	}
 	if (i % 2)
 		EXPECT_EQ(portal->commands, sent);
@@ -462,7 +464,7 @@ static void execs(void)
 	FAIL("no exec");
 }
 
-/* Where its values lie behind CR0.TS the task before it has left a PASID. */
+/* It takes turns with one that has a PASID, which stays in the registers where those lie behind CR0.TS. */
 static void integer_only(void)
 {
 	char *argv[] = { "intcrash", "enqcmd", NULL };
@@ -477,7 +479,8 @@ static void integer_only(void)
 		execve("/bin/intcrash", argv, environ);
 		exit(2);
 	}
-	EXPECT_EQ(wait4((int)pid, &status, 0), pid);
+	while (wait4((int)pid, &status, WNOHANG) == 0)
+		sched_yield();
 	EXPECT_EQ(status, SIGSEGV);
 	submit();
 	EXPECT_EQ(portal->commands, 2);
@@ -523,6 +526,36 @@ static void signals(void)
 	raise(SIGUSR1);
 	submit();
 	EXPECT_EQ(portal->commands, 4);
+	EXPECT_EQ(now().pasid_populated, before + 1);
+}
+
+/* --- A debugger --- */
+
+static void submit_and_stop(void)
+{
+	bind();
+	submit();
+	kill((int)getpid(), SIGSTOP);
+	submit();
+	EXPECT_EQ(portal->commands, 2);
+	EXPECT_EQ(portal->errors, 0);
+}
+
+/* It sees no supervisor state, and can't change it by writing the rest. Neither can it write the portal. */
+static void traced(void)
+{
+	static uint8_t image[VALUE_SIZE + 3072] __attribute__((aligned(64)));
+	uint64_t before = now().pasid_populated, address, *words = (uint64_t *)image;
+	size_t size = sizeof(image);
+
+	start_tracee(submit_and_stop);
+	EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGSTOP));
+	EXPECT_EQ(regset(PTRACE_GETREGSET, NT_X86_XSTATE, image, &size), 0);
+	EXPECT_EQ((words[58] | words[64]) >> PASID & 1, 0);	/* XCR0 as Linux shows it, XSTATE_BV */
+	EXPECT_EQ(regset(PTRACE_SETREGSET, NT_X86_XSTATE, image, &size), 0);
+	EXPECT_EQ(ptrace(PTRACE_PEEKDATA, &portal, (uint64_t)&address), 0);
+	EXPECT_EQ(ptrace(PTRACE_POKEDATA, (void *)(address + offsetof(struct tarry_portal, errors)), 1), -EIO);
+	expect_end();
 	EXPECT_EQ(now().pasid_populated, before + 1);
 }
 
@@ -579,6 +612,7 @@ IN_CHILD(integer_only, integer_only)
 IN_CHILD(strays, strays)
 IN_CHILD(memory, no_memory)
 IN_CHILD(signals, signals)
+IN_CHILD(traced, traced)
 IN_CHILD(costs, costs)
 
 #define IF_DEBUG(name)							\
@@ -610,6 +644,7 @@ static const struct ktap_test tests[] = {
 	{ "an integer-only program", test_integer_only },
 	{ "a PASID that is nobody's", test_strays_if },
 	{ "signals", test_signals },
+	{ "a debugger", test_traced },
 	{ "what a save costs", test_costs },
 };
 

@@ -44,7 +44,7 @@ __asm__(".pushsection .text.guest, \"ax\"\n"
 	"guest_divide: xorl %ecx, %ecx\n divl %ecx\n"
 	"guest_halt: hlt\n"
 	"guest_int3: int3\n"
-	"guest_read: movq (%rdi), %rax\n" GUEST_DONE
+	"guest_read: movq (%rdi), %rbx\n" GUEST_DONE
 	"guest_write: movq %rsi, (%rdi)\n" GUEST_DONE
 	"guest_push: push %rax\n ud2\n"
 	"guest_jump: jmp *%rdi\n"
