@@ -8,7 +8,7 @@ bool fpu_guest_create(struct fpu_task *guest)
 	*guest = (struct fpu_task){
 		.own_flags = TASK_NEED_FPU_LOAD, .active = &guest->user,
 		.user = { .fpstate = fpu_area_alloc(fpu_config.full_size), .pkru = PKRU_DEFAULT,
-			  .xfd = fpu_config.dynamic },
+			  .xfd = fpu_config.dynamic, .guest = true },
 	};
 	if (!guest->user.fpstate)
 		return false;

@@ -77,12 +77,9 @@ static inline int load_soft(struct fpu_cpu *cpu, const struct xsave_area *area, 
 	return fault;
 }
 
-/* FNINIT clears what XRSTOR would leave there of the last owner's FOP, FIP and FDP (museum entry 34). */
 static inline int load(struct fpu_cpu *cpu, const struct xsave_area *area, u64 features)
 {
 	fpu_clear_ts(cpu);
-	if (unlikely(fpu_config.keeps_fip) && features & XFM(XF_X87))
-		fninit();
 	return fpu_config.native ? xrstors64(area, features) : load_soft(cpu, area, features);
 }
 

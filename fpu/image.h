@@ -23,7 +23,6 @@ struct fpu_config {
 	u32 image_size, full_image_size; /* likewise, of an image in the standard format */
 	u32 mxcsr_mask; /* the MXCSR bits that this CPU has */
 	bool native, pku;
-	bool keeps_fip; /* XRSTOR leaves FOP, FIP and FDP alone unless an x87 exception is pending: AMD's before family 17h */
 	bool defers;	/* the policy loads at the return to user mode: a load not needed there is one avoided */
 };
 extern struct fpu_config fpu_config;

@@ -56,7 +56,7 @@ const u32 fpu_load_flag = TASK_NEED_FPU_LOAD;
 /* What a CPU says of its registers. */
 struct registers {
 	struct xstate_layout layout;
-	bool xsave, pku, avx512, cet;
+	bool xsave, pku, avx512, cet, keeps_fip;
 };
 static struct registers boot_registers;
 
@@ -90,6 +90,16 @@ void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_
 	      fpu_state_names[step->to]);
 }
 
+/* See struct soft_cpu. */
+static bool keeps_fip(void)
+{
+	u32 vendor = cpuid(0, 0).ebx;
+
+	if (vendor != CPUID0_EBX_AMD && vendor != CPUID0_EBX_HYGON)
+		return false;
+	return cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & CPUID80000008_EBX_RESTORES_FIP);
+}
+
 static struct registers read_registers(void)
 {
 	struct cpuid_regs leaf7 = cpuid(7, 0);
@@ -98,6 +108,7 @@ static struct registers read_registers(void)
 		.pku = leaf7.ecx & CPUID7_ECX_PKU,
 		.avx512 = leaf7.ebx & CPUID7_EBX_AVX512F,
 		.cet = leaf7.ecx & CPUID7_ECX_SHSTK || leaf7.edx & CPUID7_EDX_IBT,
+		.keeps_fip = keeps_fip(),
 	};
 
 	if (r.xsave)
@@ -119,18 +130,10 @@ static bool same_registers(const struct registers *a, const struct registers *b)
 	const struct xstate_layout *p = &a->layout, *q = &b->layout;
 
 	return a->xsave == b->xsave && a->pku == b->pku && a->avx512 == b->avx512 && a->cet == b->cet &&
+	       a->keeps_fip == b->keeps_fip &&
 	       p->user == q->user && p->supervisor == q->supervisor && p->xsaveopt == q->xsaveopt &&
 	       p->xsavec == q->xsavec && p->xgetbv1 == q->xgetbv1 && p->xsaves == q->xsaves && p->xfd == q->xfd &&
 	       same_components(p->component, q->component);
-}
-
-static bool keeps_fip(void)
-{
-	u32 vendor = cpuid(0, 0).ebx;
-
-	if (vendor != CPUID0_EBX_AMD && vendor != CPUID0_EBX_HYGON)
-		return false;
-	return cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & CPUID80000008_EBX_RESTORES_FIP);
 }
 
 static void enable_instructions(void)
@@ -221,6 +224,7 @@ static bool enable_supervisor_components(struct fpu_cpu *cpu)
 	soft_init(cpu->soft, &fpu_config.layout, fpu_config.real_xcr0, cpu->soft->scratch);
 	cpu->soft->xcr0 = fpu_config.xcr0;
 	cpu->soft->xss = fpu_config.xss;
+	cpu->soft->keeps_fip = boot_registers.keeps_fip;
 	return true;
 }
 
@@ -231,7 +235,7 @@ static void choose_mechanism(void)
 	bool works;
 
 	boot_option("xstate", wanted, sizeof(wanted));
-	works = xsaves_works(&fpu_config.layout, area);
+	works = xsaves_works(&fpu_config.layout, area) && !boot_registers.keeps_fip;
 	fpu_area_free(area);
 	if (fpu_config.layout.xsaves && !works)
 		klog("fpu: warning: CPUID promises XSAVES, but it does not work here; not believed");
@@ -273,7 +277,7 @@ static void log_config(void)
 		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
 	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
-	if (fpu_config.keeps_fip)
+	if (boot_registers.keeps_fip)
 		klog("fpu: XRSTOR of this CPU leaves x87's FOP, FIP and FDP alone: they are cleared before each load");
 	if (fpu_config.native && reported < size)
 		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);
@@ -290,7 +294,6 @@ void fpu_init(void)
 		panic("this CPU has no XSAVE (CPUID.1:ECX bit 26); Tarry needs it");
 	enable_instructions();
 	fpu_config.layout = boot_registers.layout;
-	fpu_config.keeps_fip = keeps_fip();
 	choose_user_components();
 	enable_user_components();
 	choose_mechanism();
