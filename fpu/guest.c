@@ -8,7 +8,7 @@ bool fpu_guest_create(struct fpu_task *guest)
 	*guest = (struct fpu_task){
 		.own_flags = TASK_NEED_FPU_LOAD, .active = &guest->user,
 		.user = { .fpstate = fpu_area_alloc(fpu_config.full_size), .pkru = PKRU_DEFAULT,
-			  .xfd = fpu_config.dynamic },
+			  .xfd = fpu_config.dynamic, .guest = true },
 	};
 	if (!guest->user.fpstate)
 		return false;
@@ -26,24 +26,33 @@ void fpu_guest_free(struct fpu_task *guest)
 	fpu_free(guest);
 }
 
-/* The load flag is right for either context: it is set once the one before is put away. */
-static void change_to(struct fpu_context *context, enum fpu_event event)
+/*
+ * As fpu_switch_out and fpu_switch_in do it for two tasks. The load flag is right for either context: it is set once the
+ * one before is saved, or was not in the registers alone (museum entry 37).
+ */
+static void change_to(struct fpu_context *next, enum fpu_event event, const struct fpu_site *site)
 {
 	struct fpu_task *task = fpu_current();
+	struct fpu_context *context = task->active;
 
-	fpu_put_away(task, event);
-	task->active = context;
+	if (context->fpstate)
+		fpregs_copy_to_memory_at(fpu_this_cpu(), task, event, site);
+	else
+		fpu_intonly_disturb(task);
+	if (fpu_config.pku)
+		context->pkru = rdpkru();
+	task->active = next;
 	fpu_switch_in(task);
 }
 
 void fpu_guest_enter(struct fpu_task *guest)
 {
-	change_to(&guest->user, FPU_EV_VCPU_ENTER);
+	change_to(&guest->user, FPU_EV_VCPU_ENTER, FPU_SITE);
 }
 
 void fpu_guest_leave(void)
 {
-	change_to(&fpu_current()->user, FPU_EV_VCPU_EXIT);
+	change_to(&fpu_current()->user, FPU_EV_VCPU_EXIT, FPU_SITE);
 }
 
 static bool is_entered(const struct fpu_task *guest)

@@ -15,23 +15,18 @@
 #include "fpu/policy.h"
 #include "fpu/verbs.h"
 
-/* The active context is about to make way for another task's, or for another one of the same task (guest.h). */
-static inline void fpu_put_away(struct fpu_task *prev, enum fpu_event event)
+static inline void fpu_switch_out(struct fpu_task *prev)
 {
 	struct fpu_context *context = prev->active;
 
+	if (!context)
+		return;
 	if (likely(context->fpstate))
-		fpregs_copy_to_memory(fpu_this_cpu(), prev, event);
+		fpregs_copy_to_memory(fpu_this_cpu(), prev, FPU_EV_SWITCH_OUT);
 	else
 		fpu_intonly_disturb(prev);
 	if (fpu_config.pku)
 		context->pkru = rdpkru();
-}
-
-static inline void fpu_switch_out(struct fpu_task *prev)
-{
-	if (prev->active)
-		fpu_put_away(prev, FPU_EV_SWITCH_OUT);
 }
 
 /* The load flag needs no care: it was set at switch-out, or at birth. */

@@ -61,23 +61,31 @@ static s32 place_of(const void *owner)
 	return VIEW_OTHER;
 }
 
-static void collect_task(struct task *task, void *arg)
+static void collect_context(const struct task *task, const struct fpu_context *context)
 {
 	struct view_context *c = &view.context[view.ncontexts];
+	bool parked = context != task->fpu.active;
 
-	if (!task->fpu.active)
-		return;
 	if (view.ncontexts == VIEW_CONTEXTS) {
 		view.hidden++;
 		return;
 	}
-	shown[view.ncontexts++] = task->fpu.active;
-	*c = (struct view_context){ .tid = task->tid, .integer_only = !task->fpu.active->fpstate,
-				    .load_flag = task->flags & TASK_NEED_FPU_LOAD, .home = (s32)task->cpu,
-				    .last_cpu = task->fpu.active->last_cpu };
-	copy_string(c->name, task->name, sizeof(c->name));
-	if (task->fpu.active->fpstate)
-		c->in_use = task->fpu.active->fpstate->xstate_bv;
+	shown[view.ncontexts++] = context;
+	*c = (struct view_context){ .tid = task->tid, .integer_only = !context->fpstate,
+				    .load_flag = parked || task->flags & TASK_NEED_FPU_LOAD,
+				    .home = (s32)task->cpu, .last_cpu = context->last_cpu };
+	format_text(c->name, sizeof(c->name), "%s%s", context->guest ? "guest of " : "", task->name);
+	if (context->fpstate)
+		c->in_use = context->fpstate->xstate_bv;
+}
+
+static void collect_task(struct task *task, void *arg)
+{
+	if (!task->fpu.active)
+		return;
+	collect_context(task, &task->fpu.user);
+	if (task->fpu.active != &task->fpu.user)
+		collect_context(task, task->fpu.active);
 }
 
 static void collect_cpu(const struct cpu *cpu, bool judged)

@@ -19,6 +19,7 @@
 #include "kernel/panic.h"
 #include "kernel/screen.h"
 #include "kernel/serial.h"
+#include "kernel/string.h"
 #include "kernel/time.h"
 #include "kernel/trace.h"
 #include "sched/task.h"
@@ -28,6 +29,7 @@
 #define ALL_RECORDS (4 * RING_RECORDS) /* shared out where there are more CPUs than that */
 #define SNAPSHOT_EVERY 1000
 #define LINE_SIZE 512
+#define GUEST_OF "guest of "
 #define TRACE_FORMAT 1 /* of the lines: a reader refuses others */
 
 enum kind { TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT, UPDATE };
@@ -39,7 +41,7 @@ struct record {
 	bool need_load;
 	u32 pkru, lost;
 	u64 sequence, time, context, owner, moved, xstate_bv, xcomp_bv;
-	char name[sizeof(((struct task *)0)->name)]; /* of tid */
+	char name[sizeof(GUEST_OF) + sizeof(((struct task *)0)->name)]; /* of tid */
 };
 
 /*
@@ -111,14 +113,17 @@ static void fill_context(struct record *r, const struct fpu_context *context)
 }
 
 /* The task that the record speaks of. What a program called itself may not break the line. */
-static void fill_task(struct record *r, const struct task *task)
+static void fill_task(struct record *r, const struct task *task, const struct fpu_context *context)
 {
+	size_t prefix = context && context->guest ? sizeof(GUEST_OF) - 1 : 0;
+
+	memcpy(r->name, GUEST_OF, prefix);
 	r->tid = task->tid;
 	r->need_load = task->flags & TASK_NEED_FPU_LOAD;
-	for (u32 i = 0; i + 1 < sizeof(r->name) && task->name[i]; i++) {
+	for (u32 i = 0; i + 1 < sizeof(task->name) && task->name[i]; i++) {
 		char c = task->name[i];
 
-		r->name[i] = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
+		r->name[prefix + i] = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
 	}
 }
 
@@ -129,7 +134,8 @@ static void snapshot_context(const struct fpu_cpu *cpu, const struct task *task,
 	if (!r)
 		return;
 	fill_context(r, context);
-	fill_task(r, task);
+	fill_task(r, task, context);
+	r->need_load |= task->fpu.active != context; /* parked while a guest runs */
 	publish(cpu);
 }
 
@@ -188,7 +194,7 @@ static void record_transition(const struct fpu_cpu *cpu, const struct fpu_contex
 		return;
 	fill_context(r, context);
 	r->step = *step;
-	fill_task(r, current);
+	fill_task(r, current, context);
 	r->moved = moved;
 	publish(cpu);
 }
@@ -203,7 +209,7 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 	r = next_record(cpu, OWNER);
 	if (!r)
 		return;
-	fill_task(r, current);
+	fill_task(r, current, NULL);
 	publish(cpu);
 }
 
@@ -215,7 +221,7 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 	if (!r)
 		return;
 	r->context = context->id;
-	fill_task(r, current);
+	fill_task(r, current, context);
 	r->feature = (u8)feature;
 	r->found = (u8)found;
 	r->ending = (u8)ending;

@@ -20,11 +20,14 @@ static void fxsave(void) { __asm__ volatile("fxsave %0" : "=m"(area)); }
 static void xsave(void) { __asm__ volatile("xsave %0" : "=m"(area) : "a"(7), "d"(0)); }
 static void xrstor(void) { __asm__ volatile("xrstor %0" : : "m"(area), "a"(7), "d"(0)); }
 
-/* It has no place for a PASID, and must not find another's. */
+/* It has no place for a PASID, and must not find that of whoever had the CPU before. */
 static void enqcmd(void)
 {
-	if (pasid_bind() == -EINVAL)
-		__asm__ volatile("enqcmd (%0), %0" : : "r"(area) : "memory");
+	if (pasid_bind() != -EINVAL)
+		return;
+	for (int i = 0; i < 20; i++)
+		sched_yield();
+	__asm__ volatile("enqcmd (%0), %0" : : "r"(area) : "memory");
 }
 
 static const struct {

@@ -6,10 +6,12 @@
  */
 #include <enqcmd.h>
 #include "components.h"
+#include "ptrace.h"
 #include "signals.h"
 #include "threads.h"
+#include "vcpu.h"
 
-enum { SI_KERNEL = 0x80, SEGV_MAPERR = 1, SEGV_ACCERR = 2, EXC_GP = 13, EXC_PF = 14, ENQCMD_LENGTH = 5 };
+enum { SI_KERNEL = 0x80, SEGV_MAPERR = 1, SEGV_ACCERR = 2, ENQCMD_LENGTH = 5 };
 enum { PROCESSES = 4, TURNS = 60, ROUNDS = 200 };
 #define RW	(PROT_READ | PROT_WRITE)
 #define ZF	0x40ul
@@ -66,7 +68,7 @@ static void expect_protection(int signal)
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_info.code, SI_KERNEL);
 	EXPECT_EQ(last_info.address, 0);
-	EXPECT_EQ(last_context.trap, EXC_GP);
+	EXPECT_EQ(last_context.trap, EXC_PROTECTION);
 	EXPECT_EQ(last_context.error, 0);
 }
 
@@ -76,7 +78,7 @@ static void expect_page_fault(int signal, int code, uint64_t address, uint64_t e
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_info.code, code);
 	EXPECT_EQ(last_info.address, address);
-	EXPECT_EQ(last_context.trap, EXC_PF);
+	EXPECT_EQ(last_context.trap, EXC_PAGE_FAULT);
 	EXPECT_EQ(last_context.error & 6, error);
 }
 
@@ -215,6 +217,7 @@ static void flags(void)
 
 		accepted = !status;
 		EXPECT(!status || status == ZF);
+		sleep_ms(1);
 	}
 	EXPECT(accepted);
 }
@@ -380,7 +383,7 @@ static void neighbour(int i, uint64_t cpus)
 		if (turn % 8 == 0)
 			syscall3(SYS_sched_setaffinity, 0, sizeof(mask), &mask);
 		else
-			syscall0(SYS_sched_yield);
+			sched_yield();
 	}
 	if (i % 2)
 		EXPECT_EQ(portal->commands, sent);
@@ -462,7 +465,7 @@ static void execs(void)
 	FAIL("no exec");
 }
 
-/* Where its values lie behind CR0.TS the task before it has left a PASID. */
+/* It takes turns with one that has a PASID, which stays in the registers where those lie behind CR0.TS. */
 static void integer_only(void)
 {
 	char *argv[] = { "intcrash", "enqcmd", NULL };
@@ -477,10 +480,32 @@ static void integer_only(void)
 		execve("/bin/intcrash", argv, environ);
 		exit(2);
 	}
-	EXPECT_EQ(wait4((int)pid, &status, 0), pid);
+	while (wait4((int)pid, &status, WNOHANG) == 0)
+		sched_yield();
 	EXPECT_EQ(status, SIGSEGV);
 	submit();
 	EXPECT_EQ(portal->commands, 2);
+}
+
+/* Neither its owner's, nor does its #GP get it one. */
+static void guests(void)
+{
+	struct guest g;
+
+	bind();
+	submit();
+	guest_make(&g, guest_enqcmd);
+	EXPECT_EQ(give(g.fd, NOWHERE, portal, PAGE_SIZE, RW), 0);
+	*(struct tarry_descriptor *)g.data = command;
+	for (int i = 0; i < 3; i++) {
+		g.regs.rsi = NOWHERE;
+		EXPECT_EQ(guest_run(&g), TARRY_VCPU_FAULT);
+		EXPECT_EQ(g.exit.vector, EXC_PROTECTION);
+		EXPECT_EQ(g.exit.regs.rip, guest_address(guest_enqcmd));
+		submit();
+	}
+	EXPECT_EQ(portal->commands, 4);
+	guest_end_of(&g);
 }
 
 /* The device does not know whom a number belonged to that is nobody's; and writes to nobody's memory. */
@@ -523,6 +548,36 @@ static void signals(void)
 	raise(SIGUSR1);
 	submit();
 	EXPECT_EQ(portal->commands, 4);
+	EXPECT_EQ(now().pasid_populated, before + 1);
+}
+
+/* --- A debugger --- */
+
+static void submit_and_stop(void)
+{
+	bind();
+	submit();
+	kill((int)getpid(), SIGSTOP);
+	submit();
+	EXPECT_EQ(portal->commands, 2);
+	EXPECT_EQ(portal->errors, 0);
+}
+
+/* It sees no supervisor state, and can't change it by writing the rest. Neither can it write the portal. */
+static void traced(void)
+{
+	static uint8_t image[VALUE_SIZE + 3072] __attribute__((aligned(64)));
+	uint64_t before = now().pasid_populated, address, *words = (uint64_t *)image;
+	size_t size = sizeof(image);
+
+	start_tracee(submit_and_stop);
+	EXPECT_EQ(go(PTRACE_CONT, 0), STOPPED(SIGSTOP));
+	EXPECT_EQ(regset(PTRACE_GETREGSET, NT_X86_XSTATE, image, &size), 0);
+	EXPECT_EQ((words[58] | words[64]) >> PASID & 1, 0);	/* XCR0 as Linux shows it, XSTATE_BV */
+	EXPECT_EQ(regset(PTRACE_SETREGSET, NT_X86_XSTATE, image, &size), 0);
+	EXPECT_EQ(ptrace(PTRACE_PEEKDATA, &portal, (uint64_t)&address), 0);
+	EXPECT_EQ(ptrace(PTRACE_POKEDATA, (void *)(address + offsetof(struct tarry_portal, errors)), 1), -EIO);
+	expect_end();
 	EXPECT_EQ(now().pasid_populated, before + 1);
 }
 
@@ -576,9 +631,11 @@ IN_CHILD(neighbours, neighbours)
 IN_CHILD(forks, forks)
 IN_CHILD(execs, execs)
 IN_CHILD(integer_only, integer_only)
+IN_CHILD(guests, guests)
 IN_CHILD(strays, strays)
 IN_CHILD(memory, no_memory)
 IN_CHILD(signals, signals)
+IN_CHILD(traced, traced)
 IN_CHILD(costs, costs)
 
 #define IF_DEBUG(name)							\
@@ -608,8 +665,10 @@ static const struct ktap_test tests[] = {
 	{ "fork", test_forks },
 	{ "exec", test_execs },
 	{ "an integer-only program", test_integer_only },
+	{ "a guest", test_guests },
 	{ "a PASID that is nobody's", test_strays_if },
 	{ "signals", test_signals },
+	{ "a debugger", test_traced },
 	{ "what a save costs", test_costs },
 };
 

@@ -100,7 +100,7 @@ static bool end_job(struct job *job)
 	print_output(job);
 	verdict = status ? NONE : verdicts[job - jobs];
 	if (verdict == NONE)
-		printf("FAIL %s\n", job->name);
+		printf("  ended without a verdict, status %x\nFAIL %s\n", (unsigned)status, job->name);
 	return verdict == GOOD;
 }
 

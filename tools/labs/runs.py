@@ -11,6 +11,7 @@ import os
 import pwd
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -181,7 +182,13 @@ def host_command(tree, program, arguments):
     body, _, end = output.rpartition("\nlab ")
     if end.split()[:2] == [str(status), f"{mixed(nonce, status, 0):016x}"]:
         return [], status, body, nonce
-    return crash(output) or [f"{program} ended with status {status} before it was through"], None, output, nonce
+    return crash(output) or [f"{program} {way_out(status)} before it was through"], None, output, nonce
+
+
+def way_out(status):
+    if status == -signal.SIGXFSZ:
+        return f"printed more than {limits.MOST_OUTPUT >> 20} MB"
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
 
 def crash(output):

@@ -12,6 +12,7 @@ PLACE = re.compile(r"# at: task (\d+), (\d+) ns")
 LOG_TIME = re.compile(r"^\[ *[\d.]+\] ")
 STORY_STEPS = 8
 TEXT_LINES = 8
+UNWRITTEN = "is not written yet"      # of labs/hole.h: who called it does not matter
 PANIC_LINES = 14
 LONG_LINES = 30
 
@@ -88,5 +89,6 @@ def of_log(log):
     for sign in ("fpu: context ", "panic: "):
         at = next((i for i, line in enumerate(lines) if line.startswith(sign)), None)
         if at is not None:
-            return [line for line in lines[at:] if line.startswith(("fpu:", "panic:"))][:PANIC_LINES]
+            told = [line for line in lines[at:] if line.startswith(("fpu:", "panic:"))]
+            return told[:1 if told[0].endswith(UNWRITTEN) else PANIC_LINES]
     return [line for line in lines if line.startswith("kill:")][-2:]

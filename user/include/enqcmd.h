@@ -20,7 +20,7 @@ static inline int enqcmd(const volatile void *portal, const struct tarry_descrip
 static inline void enqcmd_wait(const volatile struct tarry_portal *portal, const struct tarry_descriptor *command)
 {
 	while (enqcmd(portal, command))
-		syscall0(SYS_sched_yield);
+		sched_yield();
 }
 
 /* A command whose outcome is written to record, which is aligned to 32. */
