@@ -44,8 +44,9 @@ def outputs(done, commands):
 class Session:
     """A finished session: what each command printed, in order."""
 
-    def __init__(self, commands, *options, arguments=()):
-        words = [sys.executable, START, *options, "--icount", "--exec", program(), *arguments, "--", "-nx", "-batch",
+    def __init__(self, commands, *options, arguments=None):
+        arguments = arguments or (program(),)
+        words = [sys.executable, START, *options, "--icount", "--exec", *arguments, "--", "-nx", "-batch",
                  *marked(commands)]
         self.done = command(words, stderr=-2)
         self.start, *self.parts = outputs(self.done, commands)
@@ -207,8 +208,30 @@ FOUR = [
 
 def four_processors():
     """GDB's threads are the CPUs; the trace is on, and its newest record is the transition that GDB stopped at."""
-    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace", arguments=("2",))
+    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace", arguments=(program(), "2"))
     check(session, FOUR)
+
+
+GUEST = [
+    ("fx-next VCPU_ENTER", r"^CPU 0, task 2 paths, .*: VCPU_ENTER, ACTIVE to CACHED$", r"^  saved: .*SSE"),
+    ("fx-next EXIT_TO_USER", r"^CPU 0, the guest of task 2 paths, .*: EXIT_TO_USER, INACTIVE to ACTIVE$"),
+    ("fx-where", r"^the guest of task 2 paths, .* on CPU 0, in the kernel: ACTIVE$"),
+    ("fx-where 2", "^task 2 paths, .* parked while its guest runs: INACTIVE$", "!TASK_NEED_FPU_LOAD",
+     r"^  owner\[0\] +the guest of task 2 paths +so .* not valid", "^  VCPU_ENTER, ACTIVE to CACHED"),
+    ("fx-tasks", "^2 +paths +0 +INACTIVE +1 ", "^g2 +paths +0 +ACTIVE +[2-9] .*stale"),
+    ("fx-next VCPU_EXIT", r"the guest of task 2 paths, .*: VCPU_EXIT, ACTIVE to CACHED$"),
+    ("fx-where g2", "^the guest of task 2 paths, .*: CACHED$"),
+    ("fx-area g2 SSE", r"^  xmm15 .*\n.*\n.* double 8 0$"),
+    ("fx-area paths SSE", r"^  xmm15 .*\n.*\n.* double 10 0$"),
+    ("fx-next EXIT_TO_USER", r"^CPU 0, task 2 paths, "),
+    ("fx-where g2", "^no task g2: there are 2 paths$"),
+]
+
+
+def guest():
+    """Two contexts of one task: which one is meant, where each is, and what is in it."""
+    session = Session([step[0] for step in GUEST], arguments=(os.path.join(BUILD, "user", "bin", "paths"),))
+    check(session, GUEST)
 
 
 def index():
@@ -332,6 +355,7 @@ def looks():
 def tests():
     yield "one processor", one_processor
     yield "four processors", four_processors
+    yield "a guest", guest
     yield "index and help", index
     yield "missing GDB or Python", wrong_gdb
     yield "typed", typed
