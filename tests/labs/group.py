@@ -306,7 +306,8 @@ def stories():
 
 
 def tests():
-    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, host_cheats, json_rules, stories):
+    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, host_cheats, json_rules,
+                     stories):
         yield function.__name__.replace("_", " "), function
     for lab in labs():
         for function in (holes, lab_is_whole, handout_zip):
