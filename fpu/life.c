@@ -3,6 +3,7 @@
  * size when it is made, because the switch path can't allocate. It is born with an id never used before and with
  * last_cpu = none, so that no CPU's memory of a dead one in the same place can be taken for it.
  */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
@@ -44,7 +45,7 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 void fpu_free(struct fpu_task *task)
 {
 	FPU_POINT();
-	fpu_area_free(task->user.fpstate);
+	fpu_fpstate_free(task->user.fpstate);
 	FPU_POINT();
 	task->user.fpstate = NULL;
 }
@@ -83,16 +84,16 @@ bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsa
 	return !needed || *spare;
 }
 
-void fpu_exec_cancel(struct xsave_area *spare)
+void fpu_exec_finish(struct xsave_area *unused)
 {
-	fpu_area_free(spare);
+	fpu_fpstate_free(unused);
 }
 
 /*
  * With interrupts off nobody sees a context whose fpstate is coming or going: an interrupt's section may load it. An
  * integer-only task's flag is set first, or its new fpstate would come with a flag that says ACTIVE.
  */
-void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare)
+struct xsave_area *fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare)
 {
 	struct fpu_context *context = &task->user;
 	struct xsave_area *unused = NULL;
@@ -109,7 +110,6 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 	}
 	if (context->fpstate) {
 		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
-		fpu_image_reset(context->fpstate, first_features());
 		context->bad = false;
 		context->xfd = fpu_config.dynamic;
 		fpu_set_xfd(cpu, context->xfd);
@@ -117,6 +117,7 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 			unused = context->fpstate;
 			context->fpstate = NULL;
 		} else {
+			fpu_image_reset(context->fpstate, first_features());
 			fpu_policy_again(cpu, task);
 		}
 	}
@@ -124,7 +125,7 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 	if (fpu_config.pku)
 		wrpkru(PKRU_DEFAULT);
 	irq_restore(flags);
-	fpu_area_free(unused);
+	return unused;
 }
 
 void fpu_death(struct fpu_task *task)

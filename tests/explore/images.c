@@ -1,6 +1,7 @@
 /* See images.h. Only the bytes that carry symbolic values are looked at. */
 #include <string.h>
 
+#include "fpu/buffers.h"
 #include "fpu/image.h"
 #include "fpu/setup.h"
 #include "tests/explore/images.h"
@@ -130,6 +131,13 @@ void fpu_area_free(struct xsave_area *area)
 		fail("an fpstate is freed twice");
 	used[index_of(area)] = false;
 	memset(area, POISON, AREA_SIZE);
+}
+
+struct fpu_buffers fpu_buffers;
+
+void fpu_fpstate_free(struct xsave_area *area)
+{
+	fpu_area_free(area);
 }
 
 u32 images_count(void)

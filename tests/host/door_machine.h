@@ -48,6 +48,7 @@ static u32 locks;
 static const char *update_option;
 
 struct fpu_policy fpu_policy;
+struct fpu_buffers fpu_buffers;
 bool fpu_tracing;
 
 /* --- What fpu/ asks of a kernel --- */

@@ -28,6 +28,16 @@ void fpu_area_free(struct xsave_area *area)
 	free(area);
 }
 
+struct xsave_area *fpu_buffer_alloc(void)
+{
+	return fpu_area_alloc(fpu_config.full_size);
+}
+
+void fpu_fpstate_free(struct xsave_area *area)
+{
+	fpu_area_free(area);
+}
+
 void fpu_intonly_disturb(struct fpu_task *task)
 {
 	assert_non_null(task->user.fpstate);
@@ -241,7 +251,7 @@ static void exec_starts_small(void **state)
 	use_tiles(&first, 6);
 	assert_true(fpu_exec_prepare(&first, false, &spare));
 	assert_non_null(spare);
-	fpu_exec(&first, false, spare);
+	fpu_exec_finish(fpu_exec(&first, false, spare));
 	assert_int_equal(areas, 2);
 	assert_int_equal(first.user.xfd, DYNAMIC);
 	run_task(&first, 0);

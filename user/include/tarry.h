@@ -58,6 +58,10 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
+	/* Large fpstates: now, how many, and bytes in them and in what is kept for them; bytes copied, INVLPGs */
+	uint64_t buffers, buffer_bytes, buffer_bytes_copied, invlpgs;
+	/* ... times other CPUs were told to forget a mapping, messages for that, and those taken */
+	uint64_t shootdowns, shootdowns_sent, shootdowns_taken;
 };
 
 #define TARRY_POLICY_DEFERRED		0
