@@ -42,9 +42,9 @@ static u64 bytes_beyond(u64 xstate_bv)
 
 static inline u64 bytes_moved(u64 xstate_bv)
 {
-	u64 bytes = bytes_of[(u8)xstate_bv];
-
-	return likely(!(xstate_bv >> 8)) ? bytes : bytes + bytes_beyond(xstate_bv);
+	if (likely(xstate_bv < ARRAY_SIZE(bytes_of)))
+		return bytes_of[xstate_bv];
+	return bytes_of[(u8)xstate_bv] + bytes_beyond(xstate_bv);
 }
 
 void fpu_image_prepare(struct xsave_area *image)
