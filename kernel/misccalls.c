@@ -302,6 +302,7 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.buffer_bytes = fpu_buffers_bytes(),
 	};
 
+	copy_string(stats.fpbuf, fpu_buffers.name, sizeof(stats.fpbuf));
 	sum_cpus(&stats);
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));
 }
