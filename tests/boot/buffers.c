@@ -120,6 +120,20 @@ static void many_threads(void)
 	}
 }
 
+/* From CPU to CPU, with other tiles each time: what a CPU has seen of a task before is old. */
+static void come_back(void)
+{
+	EXPECT_EQ(ask_for_tiles(), 0);
+	load_tiles(1);
+	for (uint32_t turn = 0; turn < 3 * TURNS; turn++) {
+		go_to(turn);
+		EXPECT(tiles_are_pattern());
+		load_tiles(turn + 2);
+		sleep_ms(1);
+		EXPECT(tiles_are_pattern());
+	}
+}
+
 /* --- Ends --- */
 
 /* Each ends with a buffer, every third without having been asked, one in exec. */
@@ -332,6 +346,7 @@ static void test_starved(void)
 }
 
 static void test_tasks(void) { IN_CHILD(many_tasks); }
+static void test_come_back(void) { IN_CHILD(come_back); }
 static void test_threads(void) { IN_CHILD(many_threads); }
 
 static void test_moves(void)
@@ -344,6 +359,7 @@ static void test_moves(void)
 static const struct ktap_test tests[] = {
 	{ "100 tasks", test_tasks },
 	{ "threads", test_threads },
+	{ "other tiles on each CPU", test_come_back },
 	{ "ends", test_ends },
 	{ "the cache's room", test_cache },
 	{ "what a move counts", test_moves },
