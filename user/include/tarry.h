@@ -122,7 +122,8 @@ struct tarry_update {
 #define TARRY_DEBUG_SECTION		12	/* TSC ticks of a kernel FPU section with nothing in it... */
 #define TARRY_SECTION_FIRST		0	/* ... the first since user code ran, */
 #define TARRY_SECTION_AGAIN		1	/* ... the next, */
-#define TARRY_SECTION_SAVE		2	/* or of the save that the first one begins with; 20 bits each: */
+#define TARRY_SECTION_SAVE		2	/* of the save that the first one begins with, */
+#define TARRY_SECTION_LOAD		3	/* or of the load that puts the same values back; 20 bits each: */
 #define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)		/* all, */
 #define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* those inside the model, */
 #define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and inside the trace */
