@@ -6,7 +6,7 @@
 #ifndef FPU_AMX_H
 #define FPU_AMX_H
 
-#include "kernel/types.h"
+#include "kernel/decode.h"
 
 #define AMX_TILES 8
 #define AMX_ROWS 16
@@ -33,23 +33,12 @@ enum amx_op {
 	AMX_TDPBSSD, AMX_TDPBSUD, AMX_TDPBUSD, AMX_TDPBUUD, AMX_TDPBF16PS,
 };
 
-/* A register number, as the encoding has it, that means none. */
-#define AMX_NO_REGISTER 16
-#define AMX_RIP 17
-
-enum amx_segment { AMX_FLAT, AMX_FS, AMX_GS };
-
 struct amx_insn {
 	enum amx_op op;
 	u32 length;
 	u8 tile, src1, src2; /* tile: the one that is loaded, stored or accumulated in */
-	u8 base, index, scale; /* of the memory operand; the index is multiplied by 1 << scale */
-	bool address32; /* addresses are cut to 32 bits */
-	enum amx_segment segment;
-	s32 displacement;
+	struct operand memory;
 };
-
-#define AMX_MAX_LENGTH 15
 
 /*
  * Decodes one instruction of 64-bit mode out of n bytes. 0, -1 if it is no tile instruction or an invalid form of

@@ -4,9 +4,6 @@
  */
 #include "fpu/amx.h"
 
-#define PREFIX_FS 0x64
-#define PREFIX_GS 0x65
-#define PREFIX_ADDRESS 0x67
 #define VEX3 0xc4
 #define VEX_R 0x80 /* R, X and B are stored inverted */
 #define VEX_X 0x40
@@ -15,11 +12,8 @@
 #define MAP_0F38 2
 #define VEX_W 0x80
 #define VEX_L 0x04
-#define RSP 4
-#define RBP 5
 
 enum { PP_NONE, PP_66, PP_F3, PP_F2 };
-#define MOD_REGISTERS 3
 
 struct encoding {
 	u8 opcode, pp;
@@ -46,7 +40,7 @@ static const struct encoding *find(const struct fields *f)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(encodings); i++)
 		if (encodings[i].opcode == f->opcode && encodings[i].pp == f->pp &&
-		    encodings[i].registers == (f->mod == MOD_REGISTERS))
+		    encodings[i].registers == (f->mod == MODRM_REGISTERS))
 			return &encodings[i];
 	return NULL;
 }
@@ -72,66 +66,9 @@ static bool take_registers(struct amx_insn *insn, const struct fields *f)
 			 !f->vvvv && insn->tile < AMX_TILES;
 }
 
-/* The memory operand, of which at is the first byte behind ModRM. As amx_decode. */
-static int take_memory(const u8 *bytes, u32 n, u32 at, const struct fields *f, struct amx_insn *insn)
+static bool wants_sib(enum amx_op op)
 {
-	bool sib = f->rm == RSP, wants_sib = insn->op == AMX_TILELOADD || insn->op == AMX_TILESTORED;
-	u32 size = f->mod == 1 ? 1 : f->mod == 2 ? 4 : 0;
-	u8 base = f->rm;
-
-	if (wants_sib && !sib)
-		return -1;
-	if (sib && n <= at)
-		return (int)at + 1;
-	if (sib) {
-		insn->scale = bytes[at] >> 6;
-		insn->index = (bytes[at] >> 3 & 7) | f->x;
-		if (insn->index == RSP)
-			insn->index = AMX_NO_REGISTER;
-		base = bytes[at++] & 7;
-	}
-	insn->base = base | f->b;
-	if (!f->mod && base == RBP) {
-		insn->base = sib ? AMX_NO_REGISTER : AMX_RIP;
-		size = 4;
-	}
-	if (n < at + size)
-		return (int)(at + size);
-	if (size == 1)
-		insn->displacement = (s8)bytes[at];
-	for (u32 i = 0; size == 4 && i < size; i++)
-		insn->displacement |= (s32)((u32)bytes[at + i] << 8 * i);
-	insn->length = at + size;
-	return 0;
-}
-
-/* Segment and address-size prefixes; CS, DS, ES and SS mean nothing in 64-bit mode. Others don't go with VEX. */
-static u32 take_prefixes(const u8 *bytes, u32 n, struct amx_insn *insn)
-{
-	u32 at = 0;
-
-	for (; at < n; at++) {
-		switch (bytes[at]) {
-		case PREFIX_FS:
-			insn->segment = AMX_FS;
-			break;
-		case PREFIX_GS:
-			insn->segment = AMX_GS;
-			break;
-		case 0x26:
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
-			insn->segment = AMX_FLAT;
-			break;
-		case PREFIX_ADDRESS:
-			insn->address32 = true;
-			break;
-		default:
-			return at;
-		}
-	}
-	return at;
+	return op == AMX_TILELOADD || op == AMX_TILESTORED;
 }
 
 int amx_decode(const u8 *bytes, u32 n, struct amx_insn *insn)
@@ -141,15 +78,15 @@ int amx_decode(const u8 *bytes, u32 n, struct amx_insn *insn)
 	u32 at;
 	int more;
 
-	*insn = (struct amx_insn){ .base = AMX_NO_REGISTER, .index = AMX_NO_REGISTER };
-	at = take_prefixes(bytes, n, insn);
+	*insn = (struct amx_insn){ .memory = NO_OPERAND };
+	at = decode_prefixes(bytes, n, &insn->memory); /* no other goes with VEX */
 	if (at < n && bytes[at] != VEX3)
 		return -1;
 	if (n < at + 5)
-		return (int)at + 5 > AMX_MAX_LENGTH ? -1 : (int)at + 5;
+		return (int)at + 5 > MAX_INSN_LENGTH ? -1 : (int)at + 5;
 	f = (struct fields){
 		.opcode = bytes[at + 3], .pp = bytes[at + 2] & 3, .vvvv = ~(bytes[at + 2] >> 3) & 15,
-		.mod = bytes[at + 4] >> 6, .reg = bytes[at + 4] >> 3 & 7, .rm = bytes[at + 4] & 7,
+		.mod = MODRM_MOD(bytes[at + 4]), .reg = MODRM_REG(bytes[at + 4]), .rm = MODRM_RM(bytes[at + 4]),
 		.r = bytes[at + 1] & VEX_R ? 0 : 8, .x = bytes[at + 1] & VEX_X ? 0 : 8,
 		.b = bytes[at + 1] & VEX_B ? 0 : 8,
 	};
@@ -158,8 +95,8 @@ int amx_decode(const u8 *bytes, u32 n, struct amx_insn *insn)
 		return -1;
 	insn->op = encoding->op;
 	insn->length = at + 5;
-	if (!take_registers(insn, &f))
+	if (!take_registers(insn, &f) || (wants_sib(insn->op) && f.rm != INSN_RSP))
 		return -1;
-	more = encoding->registers ? 0 : take_memory(bytes, n, at + 5, &f, insn);
-	return more > AMX_MAX_LENGTH || insn->length > AMX_MAX_LENGTH ? -1 : more;
+	more = encoding->registers ? 0 : decode_operand(bytes, n, at + 4, f.x, f.b, &insn->memory, &insn->length);
+	return more > MAX_INSN_LENGTH || insn->length > MAX_INSN_LENGTH ? -1 : more;
 }

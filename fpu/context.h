@@ -65,6 +65,7 @@ struct fpu_context {
 	struct xsave_area *fpstate; /* compacted, sized for every enabled component; NULL: integer-only */
 	s32 last_cpu;		    /* whose registers last held it, or FPU_NO_CPU */
 	bool bad;		    /* its fpstate could not be loaded: the task must end, or exec */
+	bool guest;	    /* runs in place of a task's own (fpu/guest.h) */
 	bool in_frame;		    /* between it and a signal frame: what its task has now will not last */
 	u32 pkru;		    /* while the task does not run; RDPKRU has the value while it does */
 	u64 xfd;		    /* its IA32_XFD: components that it has not used yet and has no room for */

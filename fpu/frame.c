@@ -179,7 +179,7 @@ u32 fpu_frame_open_keys(struct fpu_task *task)
 
 void fpu_frame_close_keys(struct fpu_task *task, u32 keys)
 {
-	task->user.pkru = keys;
+	task->active->pkru = keys;
 	if (fpu_config.pku)
 		wrpkru(keys);
 	__atomic_store_n(&task->user.in_frame, false, __ATOMIC_RELEASE);

@@ -25,6 +25,9 @@
 #include "kernel/string.h"
 
 #define CPUID1_ECX_XSAVE BIT(26)
+#define CPUID0_EBX_AMD 0x68747541   /* "Auth" */
+#define CPUID0_EBX_HYGON 0x6f677948 /* "Hygo" */
+#define CPUID80000008_EBX_RESTORES_FIP BIT(2)
 #define CPUID7_EBX_AVX512F BIT(16)
 #define CPUID7_ECX_PKU BIT(3)
 #define CPUID7_ECX_SHSTK BIT(7)
@@ -54,7 +57,7 @@ const u32 fpu_load_flag = TASK_NEED_FPU_LOAD;
 /* What a CPU says of its registers. */
 struct registers {
 	struct xstate_layout layout;
-	bool xsave, pku, avx512, cet;
+	bool xsave, pku, avx512, cet, keeps_fip;
 };
 static struct registers boot_registers;
 
@@ -88,6 +91,16 @@ void fpu_illegal_transition(const struct fpu_context *context, const struct fpu_
 	      fpu_state_names[step->to]);
 }
 
+/* See struct soft_cpu. */
+static bool keeps_fip(void)
+{
+	u32 vendor = cpuid(0, 0).ebx;
+
+	if (vendor != CPUID0_EBX_AMD && vendor != CPUID0_EBX_HYGON)
+		return false;
+	return cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & CPUID80000008_EBX_RESTORES_FIP);
+}
+
 static struct registers read_registers(void)
 {
 	struct cpuid_regs leaf7 = cpuid(7, 0);
@@ -96,6 +109,7 @@ static struct registers read_registers(void)
 		.pku = leaf7.ecx & CPUID7_ECX_PKU,
 		.avx512 = leaf7.ebx & CPUID7_EBX_AVX512F,
 		.cet = leaf7.ecx & CPUID7_ECX_SHSTK || leaf7.edx & CPUID7_EDX_IBT,
+		.keeps_fip = keeps_fip(),
 	};
 
 	if (r.xsave)
@@ -117,6 +131,7 @@ static bool same_registers(const struct registers *a, const struct registers *b)
 	const struct xstate_layout *p = &a->layout, *q = &b->layout;
 
 	return a->xsave == b->xsave && a->pku == b->pku && a->avx512 == b->avx512 && a->cet == b->cet &&
+	       a->keeps_fip == b->keeps_fip &&
 	       p->user == q->user && p->supervisor == q->supervisor && p->xsaveopt == q->xsaveopt &&
 	       p->xsavec == q->xsavec && p->xgetbv1 == q->xgetbv1 && p->xsaves == q->xsaves && p->xfd == q->xfd &&
 	       same_components(p->component, q->component);
@@ -210,6 +225,7 @@ static bool enable_supervisor_components(struct fpu_cpu *cpu)
 	soft_init(cpu->soft, &fpu_config.layout, fpu_config.real_xcr0, cpu->soft->scratch);
 	cpu->soft->xcr0 = fpu_config.xcr0;
 	cpu->soft->xss = fpu_config.xss;
+	cpu->soft->keeps_fip = boot_registers.keeps_fip;
 	return true;
 }
 
@@ -220,7 +236,7 @@ static void choose_mechanism(void)
 	bool works;
 
 	boot_option("xstate", wanted, sizeof(wanted));
-	works = xsaves_works(&fpu_config.layout, area);
+	works = xsaves_works(&fpu_config.layout, area) && !boot_registers.keeps_fip;
 	fpu_area_free(area);
 	if (fpu_config.layout.xsaves && !works)
 		klog("fpu: warning: CPUID promises XSAVES, but it does not work here; not believed");
@@ -263,6 +279,8 @@ static void log_config(void)
 		     fpu_buffers.name);
 	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
+	if (boot_registers.keeps_fip)
+		klog("fpu: XRSTOR of this CPU leaves x87's FOP, FIP and FDP alone: they are cleared before each load");
 	if (fpu_config.native && reported < size)
 		klog("fpu: warning: CPUID.(0Dh,1):EBX says %u bytes where %u are needed; not believed", reported, size);
 }

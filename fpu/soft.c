@@ -224,6 +224,8 @@ static void write_user(struct soft_cpu *cpu, const struct xsave_area *area, u64 
 	scratch->xstate_bv = loaded;
 	scratch->xcomp_bv = 0;
 	memset(scratch->header_reserved, 0, sizeof(scratch->header_reserved));
+	if (cpu->keeps_fip && rfbm & XFM(XF_X87))
+		fninit(); /* or they would stay the last owner's (museum entry 34) */
 	xrstor64(scratch, rfbm);
 }
 

@@ -39,6 +39,8 @@ struct soft_cpu {
 	u64 xss;  /* the soft IA32_XSS; every bit here or in xcr0 alone has an entry in component[] */
 	u64 xfd, xfd_err; /* the soft IA32_XFD and IA32_XFD_ERR */
 	u64 pasid; /* the soft IA32_PASID */
+	bool keeps_fip; /* the real XRSTOR leaves FOP, FIP and FDP alone unless an x87 exception is pending: AMD's
+			   before family 17h, none of which has XSAVES */
 	u32 mxcsr_mask; /* the MXCSR bits that this CPU has */
 	struct xsave_area *scratch;
 	const struct soft_component *component[XF_COUNT];

@@ -6,8 +6,6 @@
 #include "fpu/insn.h"
 #include "fpu/soft.h"
 
-#define PASID_RESERVED 0xffffffff7ff00000ul /* all but the 20 bits of the PASID and the valid bit 31 */
-
 #define U_CET_RESERVED 0x3c0ul
 #define U_CET_WAITING (BIT(10) | BIT(11)) /* SUPPRESS and TRACKER: never both */
 #define SSP_LOW_BITS 3ul
@@ -22,7 +20,7 @@ static bool pasid_save(struct soft_cpu *cpu, u64 *image)
 
 static bool pasid_valid(const struct soft_cpu *cpu, const u64 *image)
 {
-	return !(image[0] & PASID_RESERVED);
+	return !(image[0] & ~(PASID_MASK | PASID_VALID));
 }
 
 static void pasid_load(struct soft_cpu *cpu, const u64 *image)

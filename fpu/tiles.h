@@ -7,7 +7,7 @@
 
 #include "fpu/soft.h"
 
-/* True if tile instructions raise #UD and are executed by kernel/tiles.c. */
+/* True if tile instructions raise #UD and are executed by kernel/emulate.c. */
 bool fpu_tiles_modelled(void);
 
 /*

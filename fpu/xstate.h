@@ -36,6 +36,10 @@ enum xfeature {
 #define MXCSR_INIT 0x1f80
 #define MXCSR_MASK_DEFAULT 0xffbf
 
+/* Component XF_PASID, that is IA32_PASID: a number, and whether there is one. Initial: 0. */
+#define PASID_MASK 0xffffful
+#define PASID_VALID BIT(31)
+
 /* The legacy region (FXSAVE's 64-bit form) and the header: the fixed part of an XSAVE area. */
 struct xsave_area {
 	u16 fcw, fsw;

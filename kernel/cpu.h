@@ -95,7 +95,7 @@ struct cpu {
 	volatile bool stopped; /* has obeyed smp_stop_others */
 	struct cpu_call call;
 	volatile u64 callers; /* CPUs whose call is to be run here */
-	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing;
+	u64 switches, ticks, idle_ticks, page_faults, syscalls_missing, pasid_populated;
 	char *ist_stacks; /* IST_COUNT of them, aligned to their size */
 	u64 gdt[GDT_ENTRIES];
 	struct tss tss;
@@ -169,6 +169,7 @@ static inline void preempt_enable_no_resched(void)
  */
 #define TASK_FRAME_CHANGED BIT(0) /* struct regs was rewritten: load all of it, with IRET */
 #define TASK_NEED_FPU_LOAD BIT(1) /* the active register context is not ACTIVE (fpu/context.h) */
+#define TASK_GUEST BIT(2)	   /* a guest runs in its place (kernel/vcpu.h): the slow way to user mode, always */
 #define TASK_RESCHED BIT(8)	  /* time slice over, or something better to do */
 #define TASK_KILLED BIT(9)	  /* must end; the process's exit_status says how */
 #define TASK_SIGNAL BIT(10)	  /* may have a signal to take (sched/signal.h) */

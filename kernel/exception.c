@@ -5,13 +5,15 @@
 #include "fpu/fpu.h"
 #include "fpu/frame.h"
 #include "fpu/image.h"
+#include "kernel/emulate.h"
 #include "kernel/exception.h"
 #include "kernel/insn.h"
 #include "kernel/log.h"
 #include "kernel/ptrace.h"
-#include "kernel/tiles.h"
 #include "kernel/traps.h"
 #include "kernel/uaccess.h"
+#include "kernel/vcpu.h"
+#include "kernel/wq.h"
 #include "kernel/xcomp.h"
 #include "sched/signal.h"
 #include "sched/task.h"
@@ -99,18 +101,20 @@ void user_exception(u64 vector, struct regs *regs)
 	u64 xfd;
 
 	if (vector == EXC_UNDEFINED)
-		vector = tiles_emulate(regs);
-	if (vector == TILES_DONE)
+		vector = emulate(regs);
+	if (vector == EMULATED)
 		return;
 	xfd = vector == EXC_NO_FPU ? fpu_take_xfd_err(&this_cpu->self->fpu) : 0;
 	if (vector == EXC_NO_FPU && !xfd && fpu_device_not_available(&current->fpu))
 		return;
-	if (vector == EXC_DEBUG && ptrace_stray_step(regs))
+	if (vector == EXC_DEBUG && !in_guest() && ptrace_stray_step(regs))
 		return;
 	irq_enable();
-	if (xfd)
+	if (unlikely(in_guest()))
+		vcpu_fault(vector, error_code(vector, regs), 0, xfd);
+	else if (xfd)
 		xcomp_first_use(xfd, regs);
-	else
+	else if (vector != EXC_PROTECTION || !pasid_populate())
 		send_fault(vector, regs);
 	irq_disable();
 }

@@ -13,6 +13,7 @@
 #include "kernel/panic.h"
 #include "kernel/string.h"
 #include "kernel/traps.h"
+#include "kernel/vcpu.h"
 #include "sched/signal.h"
 #include "sched/task.h"
 
@@ -28,6 +29,8 @@ void fault_init(void)
 
 static bool allowed(const struct vma *vma, u64 error)
 {
+	if (error & PF_WRITE && vma->shared && vma->shared->device)
+		return false;
 	if (error & PF_FORCE)
 		return !(error & PF_WRITE) || !vma->shared || vma->prot & PROT_WRITE;
 	if (error & PF_FETCH)
@@ -100,7 +103,7 @@ static struct page *shared_page(const struct vma *vma, u64 offset)
 
 static u64 write_right(const struct vma *vma)
 {
-	return vma->prot & PROT_WRITE ? PTE_WRITE : 0;
+	return allowed(vma, PF_WRITE) ? PTE_WRITE : 0;
 }
 
 /* A page that the address space has not seen yet. */
@@ -264,6 +267,13 @@ static void bad_user_access(struct regs *regs, u64 address, long why)
 {
 	struct siginfo info;
 
+	if (unlikely(in_guest())) {
+		if (why == -ENOMEM)
+			vcpu_out_of_memory();
+		else
+			vcpu_fault(EXC_PAGE_FAULT, regs->orig_rax, address, 0);
+		return;
+	}
 	regs->rflags |= RFLAGS_RF; /* see exception.c */
 	describe(&info, address, regs->orig_rax);
 	current->signals.trap.vector = EXC_PAGE_FAULT;
@@ -291,18 +301,19 @@ static bool key_forbids(u64 address, u64 error)
 	return keys & 1 || (keys & 2 && error & PF_WRITE);
 }
 
-void fault_of_instruction(struct regs *regs, u64 address, u64 error)
+bool fault_of_instruction(struct regs *regs, u64 address, u64 error)
 {
 	long why = mm_fault(current->mm, address, error);
 
 	if (!why && (error & PF_FETCH || !key_forbids(address, error)))
-		return;
+		return false;
 	if (!why) {
 		error |= PF_PRESENT | PF_PKEY;
 		why = -EFAULT;
 	}
 	regs->orig_rax = error;
 	bad_user_access(regs, address, why);
+	return true;
 }
 
 static void bad_kernel_access(const struct regs *regs, u64 address)

@@ -14,6 +14,7 @@
 #include "kernel/syscall.h"
 #include "kernel/time.h"
 #include "kernel/uaccess.h"
+#include "kernel/wq.h"
 #include "kernel/xcomp.h"
 #include "sched/process.h"
 #include "sched/sched.h"
@@ -255,6 +256,7 @@ static void sum_cpus(struct tarry_stats *stats)
 		stats->idle_ticks += cpu->idle_ticks;
 		stats->page_faults += cpu->page_faults;
 		stats->syscalls_missing += cpu->syscalls_missing;
+		stats->pasid_populated += cpu->pasid_populated;
 		stats->fpu_saves += fpu->saves;
 		stats->fpu_loads += fpu->loads;
 		stats->fpu_loads_avoided += fpu->loads_avoided;
@@ -298,8 +300,12 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.policy = policy_number(),
 		.keep_registers = fpu_intonly_keeps(),
 		.heap_objects = heap_objects(),
+<<<<<<< HEAD
 		.buffers = fpu_buffers_held(),
 		.buffer_bytes = fpu_buffers_bytes(),
+=======
+		.pasid_strays = wq_strays(),
+>>>>>>> main
 	};
 
 	copy_string(stats.fpbuf, fpu_buffers.name, sizeof(stats.fpbuf));

@@ -9,6 +9,7 @@
 #include "kernel/mm.h"
 #include "kernel/smp.h"
 #include "kernel/string.h"
+#include "kernel/wq.h"
 
 #define TABLE_SPAN (512 * PAGE_SIZE)
 #define FLUSH_ALL_ABOVE (32 * PAGE_SIZE) /* reload CR3 instead of that many INVLPG */
@@ -53,6 +54,17 @@ struct mm *mm_get(struct mm *mm)
 	return mm;
 }
 
+bool mm_try_get(struct mm *mm)
+{
+	u32 users = __atomic_load_n(&mm->users, __ATOMIC_RELAXED);
+
+	while (users)
+		if (__atomic_compare_exchange_n(&mm->users, &users, users + 1, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 static void free_pages_of(struct mm *mm, const struct vma *vma);
 
 void mm_on_cpus(struct mm *mm, void (*fn)(void *arg), void *arg)
@@ -91,6 +103,7 @@ void mm_put(struct mm *mm)
 
 	if (__atomic_sub_fetch(&mm->users, 1, __ATOMIC_ACQ_REL))
 		return;
+	wq_leave(mm->wq);
 	mm_on_cpus(mm, leave, mm);
 	list_for_each_safe(vma, next_vma, &mm->vmas, link) {
 		free_pages_of(mm, vma);

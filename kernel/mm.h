@@ -38,6 +38,7 @@ struct shared_memory {
 	u32 refcount;
 	u64 npages;
 	struct page **pages; /* NULL: not touched yet */
+	bool device;	     /* a device's: programs only read it, whatever the rights of their areas (kernel/wq.h) */
 };
 
 /* One range of addresses with the same rights and the same backing. */
@@ -64,6 +65,7 @@ struct mm {
 	struct list tables;  /* pages of page tables, freed with the address space */
 	u64 brk_start, brk;
 	struct ldt *ldt;     /* or NULL */
+	struct wq_client *wq; /* what it is to the work queue (kernel/wq.h), or NULL */
 	u8 execute_key;	     /* of what is mapped with PROT_EXEC alone, or 0; nobody can free or use it */
 	u16 pkeys;	     /* allocated protection keys; an address space begins with key 0 */
 };
@@ -75,6 +77,8 @@ extern struct mm kernel_mm;
 struct mm *mm_create(void);
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+/* A reference to one that others may have given up, but that is still there. False: they have. */
+bool mm_try_get(struct mm *mm);
 
 /* A copy for fork; private pages of both become copy-on-write. NULL when memory is out. */
 struct mm *mm_fork(struct mm *mm);

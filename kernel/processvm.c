@@ -86,7 +86,7 @@ static bool look_at(struct task *task, struct target *target)
 
 	spin_release(&cpu->rq.lock);
 	if (known)
-		target->mm = mm_get(task->mm);
+		target->mm = mm_get(task->process->mm); /* not its guest's */
 	return known;
 }
 

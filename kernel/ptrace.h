@@ -62,6 +62,8 @@ bool ptrace_stray_step(struct regs *regs);
 
 /* entry.asm, where the CPU watches: the number of the system call to make, its arguments being those in regs; -1: none. */
 u64 ptrace_syscall_entry(struct regs *regs);
+/* The running task's system call ends: its tracer may want to know. Interrupts on. */
+void ptrace_syscall_exit(const struct regs *regs);
 /* entry.asm, instead of exit_to_user_work (traps.h) where a system call ends. Interrupts off. */
 bool syscall_exit_work(struct regs *regs);
 

@@ -6,6 +6,7 @@
 #include "kernel/insn.h"
 #include "kernel/ptrace.h"
 #include "kernel/traps.h"
+#include "kernel/vcpu.h"
 #include "sched/process.h"
 #include "sched/stop.h"
 
@@ -94,6 +95,10 @@ u64 ptrace_syscall_entry(struct regs *regs)
 	bool good, emulated;
 	enum trace_mode mode;
 
+	if (in_guest()) {
+		vcpu_hypercall(regs);
+		return ~0ul;
+	}
 	if (!(current->flags & TASK_TRACED))
 		return syscall_unwatched(regs);
 	mode = mode_now(&good);
@@ -116,18 +121,26 @@ static void step_over(const struct regs *regs)
 	signal_fault(&info);
 }
 
+void ptrace_syscall_exit(const struct regs *regs)
+{
+	enum trace_mode mode;
+	bool good;
+
+	if (likely(!(current->flags & TASK_TRACED)))
+		return;
+	mode = mode_now(&good);
+	if (mode == TRACE_SYSCALL)
+		stop_at_syscall(good, PTRACE_SYSCALL_EXIT);
+	else if (mode == TRACE_STEP)
+		step_over(regs);
+}
+
+/* vcpu_run comes to its end when the guest's run does. */
 bool syscall_exit_work(struct regs *regs)
 {
-	if (unlikely(current->flags & TASK_TRACED)) {
-		bool good;
-		enum trace_mode mode;
-
+	if (unlikely(current->flags & TASK_TRACED) && !in_guest()) {
 		irq_enable();
-		mode = mode_now(&good);
-		if (mode == TRACE_SYSCALL)
-			stop_at_syscall(good, PTRACE_SYSCALL_EXIT);
-		else if (mode == TRACE_STEP)
-			step_over(regs);
+		ptrace_syscall_exit(regs);
 		irq_disable();
 	}
 	return exit_to_user_work(regs);

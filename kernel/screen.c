@@ -1,9 +1,9 @@
 /*
  * The live screen: collects the facts for view.c at transitions and shows the picture on VGA, with view=console in the
- * upper rows of the terminal at COM1, too. Held by a key, the
- * machine stops after each transition until the next key: the CPU where it happened waits here, and holds the others
- * where they are, by NMI. Keys come from the keyboard's controller and, while held, from COM1; both are asked, for
- * interrupts are off. Nothing here changes what it shows. What another CPU is in the middle of is not judged.
+ * upper rows of the terminal at COM1, too, with view=key there once somebody types Ctrl-T. Held by a key, the machine
+ * stops after each transition until the next key: the CPU where it happened waits here, and holds the others where they
+ * are, by NMI. Keys come from the keyboard's controller and, while held, from COM1; both are asked, for interrupts are
+ * off. Nothing here changes what it shows. What another CPU is in the middle of is not judged.
  */
 #include "fpu/image.h"
 #include "fpu/policy.h"
@@ -34,9 +34,11 @@
 #define CTRL_T 0x14
 
 #define REDRAW_TICKS 20 /* not held: so often */
+#define TOO_SMALL "The live screen needs a larger terminal: ./run-qemu.sh --view says how large.\r\n"
 
 bool screen_on;
-static bool on_console;
+static bool on_console, traced_before;
+static enum { NEVER, BEGINS, SAYS_TOO_SMALL } first_key; /* what Ctrl-T does while there is no live screen */
 static volatile bool held;    /* stop at the next transition */
 static volatile bool waiting; /* for a key, after one */
 static volatile u8 typed; /* what another CPU's interrupt took from COM1 before that CPU was held */
@@ -44,6 +46,8 @@ static struct spinlock lock;
 static struct view view;
 static const struct fpu_context *shown[VIEW_CONTEXTS]; /* whose facts are where; compared only */
 static bool stale; /* there were transitions since the last picture */
+static struct fpu_counters since; /* of all CPUs when the screen was opened */
+static u16 on_terminal[VIEW_ROWS][VIEW_COLUMNS];
 
 static s32 place_of(const void *owner)
 {
@@ -57,23 +61,31 @@ static s32 place_of(const void *owner)
 	return VIEW_OTHER;
 }
 
-static void collect_task(struct task *task, void *arg)
+static void collect_context(const struct task *task, const struct fpu_context *context)
 {
 	struct view_context *c = &view.context[view.ncontexts];
+	bool parked = context != task->fpu.active;
 
-	if (!task->fpu.active)
-		return;
 	if (view.ncontexts == VIEW_CONTEXTS) {
 		view.hidden++;
 		return;
 	}
-	shown[view.ncontexts++] = task->fpu.active;
-	*c = (struct view_context){ .tid = task->tid, .integer_only = !task->fpu.active->fpstate,
-				    .load_flag = task->flags & TASK_NEED_FPU_LOAD, .home = (s32)task->cpu,
-				    .last_cpu = task->fpu.active->last_cpu };
-	copy_string(c->name, task->name, sizeof(c->name));
-	if (task->fpu.active->fpstate)
-		c->in_use = task->fpu.active->fpstate->xstate_bv;
+	shown[view.ncontexts++] = context;
+	*c = (struct view_context){ .tid = task->tid, .integer_only = !context->fpstate,
+				    .load_flag = parked || task->flags & TASK_NEED_FPU_LOAD,
+				    .home = (s32)task->cpu, .last_cpu = context->last_cpu };
+	format_text(c->name, sizeof(c->name), "%s%s", context->guest ? "guest of " : "", task->name);
+	if (context->fpstate)
+		c->in_use = context->fpstate->xstate_bv;
+}
+
+static void collect_task(struct task *task, void *arg)
+{
+	if (!task->fpu.active)
+		return;
+	collect_context(task, &task->fpu.user);
+	if (task->fpu.active != &task->fpu.user)
+		collect_context(task, task->fpu.active);
 }
 
 static void collect_cpu(const struct cpu *cpu, bool judged)
@@ -94,7 +106,9 @@ static bool collect(const struct fpu_cpu *here, const struct fpu_context *contex
 	if (!try_set_bit0(&task_lock.locked))
 		return false;
 	view.ncontexts = view.hidden = 0;
-	view.saves = view.loads = view.avoided = 0;
+	view.saves = -since.saves;
+	view.loads = -since.loads;
+	view.avoided = -since.loads_avoided;
 	tasks_for_each(collect_task, NULL);
 	view.ncpus = ncpus;
 	for (u32 i = 0; i < ncpus; i++)
@@ -137,7 +151,7 @@ static char key(void)
 
 static void draw(void)
 {
-	static u16 picture[VIEW_ROWS][VIEW_COLUMNS], on_terminal[VIEW_ROWS][VIEW_COLUMNS];
+	static u16 picture[VIEW_ROWS][VIEW_COLUMNS];
 	static char out[1024];
 	size_t n;
 
@@ -149,17 +163,30 @@ static void draw(void)
 	stale = false;
 }
 
+/* Transitions are no longer shown; the terminal is not told. */
+static void end(void)
+{
+	screen_on = false;
+	fpu_tracing = traced_before;
+	vga_give_back();
+}
+
 static void wait_for_key(void)
 {
 	char c;
 
 	waiting = true;
 	smp_hold_others(true);
-	while ((c = key()) != ' ' && c != 'c')
+	while ((c = key()) != ' ' && c != 'c' && c != 'q')
 		cpu_relax();
-	held = c != 'c';
+	held = c == ' ';
 	waiting = false;
 	smp_hold_others(false);
+	if (c == 'q') {
+		end();
+		if (on_console)
+			console_write(ANSI_GIVE_BACK, sizeof(ANSI_GIVE_BACK) - 1);
+	}
 }
 
 void screen_transition(const struct fpu_cpu *cpu, const struct fpu_context *context, const struct fpu_step *step)
@@ -187,10 +214,34 @@ void screen_tick(void)
 	spin_release(&lock);
 }
 
+static void begin(void)
+{
+	since = (struct fpu_counters){ 0 };
+	for (u32 i = 0; i < ncpus; i++) {
+		since.saves += cpus[i]->fpu.counters.saves;
+		since.loads += cpus[i]->fpu.counters.loads;
+		since.loads_avoided += cpus[i]->fpu.counters.loads_avoided;
+	}
+	view.transitions = 0;
+	memset(view.step, 0, sizeof(view.step));
+	vga_take();
+	if (on_console)
+		console_write(ANSI_TAKE, sizeof(ANSI_TAKE) - 1);
+	memset(on_terminal, 0, sizeof(on_terminal));
+	traced_before = fpu_tracing;
+	screen_on = fpu_tracing = true;
+}
+
 bool screen_key(u8 byte)
 {
-	if (!screen_on || (!waiting && byte != CTRL_T))
+	if (!waiting && (byte != CTRL_T || first_key == NEVER))
 		return false;
+	if (first_key == SAYS_TOO_SMALL) {
+		console_write(TOO_SMALL, sizeof(TOO_SMALL) - 1);
+		return true;
+	}
+	if (!screen_on)
+		begin();
 	if (waiting)
 		typed = byte;
 	held = true;
@@ -199,16 +250,18 @@ bool screen_key(u8 byte)
 
 void screen_init(void)
 {
+	bool by_key;
+
 	if (!boot_flag("view"))
 		return;
 	view.policy = fpu_policy.name;
 	view.features = fpu_config.features;
-	vga_take();
 	held = boot_option_is("view", "held");
-	on_console = boot_option_is("view", "console");
-	if (on_console)
-		console_write(ANSI_TAKE, sizeof(ANSI_TAKE) - 1);
-	screen_on = fpu_tracing = true;
+	first_key = boot_option_is("view", "small") ? SAYS_TOO_SMALL : BEGINS;
+	by_key = first_key == SAYS_TOO_SMALL || boot_option_is("view", "key");
+	on_console = by_key || boot_option_is("view", "console");
+	if (!by_key)
+		begin();
 }
 
 /* What still writes to the terminal then has no lock. */
@@ -216,8 +269,7 @@ void screen_give_back(void)
 {
 	if (!screen_on)
 		return;
-	screen_on = false;
-	vga_give_back();
+	end();
 	if (on_console)
 		serial_write(COM1, ANSI_GIVE_BACK, sizeof(ANSI_GIVE_BACK) - 1);
 }

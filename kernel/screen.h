@@ -1,10 +1,13 @@
-/* The live screen: on the command line view, view=console or view=held; see screen.c and view.h. */
+/* The live screen: on the command line view, or view=console, held, key or small; see screen.c and view.h. */
 #ifndef KERNEL_SCREEN_H
 #define KERNEL_SCREEN_H
 
 #include "fpu/context.h"
 
-/* After the scheduler is up. Takes the VGA screen, and with view=console the terminal's upper rows. */
+/*
+ * After the scheduler is up. Takes the VGA screen, and with view=console the terminal's upper rows; with view=key both
+ * once Ctrl-T is typed, and with view=small that is answered by a line: the terminal has too few rows.
+ */
 void screen_init(void);
 
 /* Both are for text again: before the last words. Any context. */

@@ -10,14 +10,16 @@ u64 shortage_plan(u64 n)
 
 	shortage.left = 0;
 	shortage.task = current;
-	shortage.mm = current->mm;
+	shortage.mm = current->process->mm;
 	shortage.left = n;
 	return left;
 }
 
 bool shortage_strikes(void)
 {
-	if (current != shortage.task || current->mm != shortage.mm)
+	const struct process *process = current->process;
+
+	if (current != shortage.task || !process || process->mm != shortage.mm)
 		return false;
 	return --shortage.left == 0;
 }

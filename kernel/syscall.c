@@ -29,6 +29,7 @@ const syscall_fn syscall_table[LINUX_CALLS + 1] = {
 #define SYSCALL(number, name, ...)                                                                 \
 	[(number) < LINUX_CALLS ? OWN_CALLS : (number) - TARRY_SYS_FIRST] = (syscall_fn)sys_##name,
 const syscall_fn own_syscall_table[OWN_CALLS + 1] = {
+	[0 ... OWN_CALLS] = sys_missing_beyond,
 #include "kernel/syscalls.def"
 };
 #undef SYSCALL

@@ -1,15 +1,11 @@
-/* Tile instructions of user programs, executed in software; see tiles.c. */
+/* Tile instructions of user programs; see tiles.c. */
 #ifndef KERNEL_TILES_H
 #define KERNEL_TILES_H
 
+#include "fpu/amx.h"
 #include "kernel/cpu.h"
 
-#define TILES_DONE 0x100 /* no vector */
-
-/*
- * #UD in user mode, interrupts off. The exception that the program is to get instead, or TILES_DONE: go on where regs
- * say. EXC_UNDEFINED: it was no tile instruction, or a wrong one. EXC_NO_FPU: IA32_XFD_ERR of this CPU says why.
- */
-u64 tiles_emulate(struct regs *regs);
+/* Executes it: GOES_ON, the exception that it raises, or EMULATED if there is one already (kernel/emulate.h). */
+u64 tile_execute(struct regs *regs, const struct amx_insn *insn);
 
 #endif

@@ -20,6 +20,7 @@
 #include "kernel/panic.h"
 #include "kernel/screen.h"
 #include "kernel/serial.h"
+#include "kernel/string.h"
 #include "kernel/time.h"
 #include "kernel/trace.h"
 #include "sched/task.h"
@@ -29,6 +30,7 @@
 #define ALL_RECORDS (4 * RING_RECORDS) /* shared out where there are more CPUs than that */
 #define SNAPSHOT_EVERY 1000
 #define LINE_SIZE 512
+#define GUEST_OF "guest of "
 #define TRACE_FORMAT 1 /* of the lines: a reader refuses others */
 
 enum kind { TRANSITION, OWNER, SNAPSHOT_CPU, SNAPSHOT_CONTEXT, UPDATE };
@@ -40,7 +42,7 @@ struct record {
 	bool need_load;
 	u32 pkru, lost;
 	u64 sequence, time, context, owner, moved, xstate_bv, xcomp_bv;
-	char name[sizeof(((struct task *)0)->name)]; /* of tid */
+	char name[sizeof(GUEST_OF) + sizeof(((struct task *)0)->name)]; /* of tid */
 };
 
 /*
@@ -112,27 +114,41 @@ static void fill_context(struct record *r, const struct fpu_context *context)
 }
 
 /* The task that the record speaks of. What a program called itself may not break the line. */
-static void fill_task(struct record *r, const struct task *task)
+static void fill_task(struct record *r, const struct task *task, const struct fpu_context *context)
 {
+	size_t prefix = context && context->guest ? sizeof(GUEST_OF) - 1 : 0;
+
+	memcpy(r->name, GUEST_OF, prefix);
 	r->tid = task->tid;
 	r->need_load = task->flags & TASK_NEED_FPU_LOAD;
-	for (u32 i = 0; i + 1 < sizeof(r->name) && task->name[i]; i++) {
+	for (u32 i = 0; i + 1 < sizeof(task->name) && task->name[i]; i++) {
 		char c = task->name[i];
 
-		r->name[i] = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
+		r->name[prefix + i] = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
 	}
 }
 
-static void snapshot_context(struct task *task, void *arg)
+static void snapshot_context(const struct fpu_cpu *cpu, const struct task *task, const struct fpu_context *context)
 {
-	const struct fpu_cpu *cpu = arg;
-	struct record *r = task->fpu.active ? next_record(cpu, SNAPSHOT_CONTEXT) : NULL;
+	struct record *r = next_record(cpu, SNAPSHOT_CONTEXT);
 
 	if (!r)
 		return;
-	fill_context(r, task->fpu.active);
-	fill_task(r, task);
+	fill_context(r, context);
+	fill_task(r, task, context);
+	r->need_load |= task->fpu.active != context; /* parked while a guest runs */
 	publish(cpu);
+}
+
+/* Its user context, and the guest's that may be active instead. */
+static void snapshot_task(struct task *task, void *arg)
+{
+	const struct fpu_context *active = task->fpu.active;
+
+	if (active)
+		snapshot_context(arg, task, active);
+	if (active && active != &task->fpu.user)
+		snapshot_context(arg, task, &task->fpu.user);
 }
 
 /* Into the ring of the CPU that runs: a CPU that is described. */
@@ -160,7 +176,7 @@ static void snapshot(const struct fpu_cpu *cpu)
 		for_each_online_cpu(other)
 			if (snapshot_cpu(cpu, other->id))
 				next_snapshot = start + SNAPSHOT_EVERY;
-		tasks_for_each(snapshot_context, (void *)cpu);
+		tasks_for_each(snapshot_task, (void *)cpu);
 	}
 	spin_release(&task_lock);
 }
@@ -179,7 +195,7 @@ static void record_transition(const struct fpu_cpu *cpu, const struct fpu_contex
 		return;
 	fill_context(r, context);
 	r->step = *step;
-	fill_task(r, current);
+	fill_task(r, current, context);
 	r->moved = moved;
 	publish(cpu);
 }
@@ -194,7 +210,7 @@ static __attribute__((noinline)) void record_owner(const struct fpu_cpu *cpu)
 	r = next_record(cpu, OWNER);
 	if (!r)
 		return;
-	fill_task(r, current);
+	fill_task(r, current, NULL);
 	publish(cpu);
 }
 
@@ -206,7 +222,7 @@ static __attribute__((noinline)) void record_update(const struct fpu_cpu *cpu, c
 	if (!r)
 		return;
 	r->context = context->id;
-	fill_task(r, current);
+	fill_task(r, current, context);
 	r->feature = (u8)feature;
 	r->found = (u8)found;
 	r->ending = (u8)ending;

@@ -19,6 +19,7 @@
 #include "kernel/tty.h"
 #include "kernel/uaccess.h"
 #include "kernel/update.h"
+#include "kernel/vcpu.h"
 #include "sched/exit.h"
 #include "sched/sched.h"
 #include "sched/signal.h"
@@ -124,6 +125,8 @@ static void interrupt(u64 vector, struct regs *regs)
 	case VECTOR_TIMER:
 		apic_end_of_interrupt();
 		timer_interrupt();
+		if (unlikely(in_guest()) && user_mode(regs))
+			vcpu_tick();
 		break;
 	case VECTOR_COM1:
 		tty_interrupt();
@@ -138,7 +141,10 @@ static void interrupt(u64 vector, struct regs *regs)
 		break;
 	case VECTOR_INT80:
 		irq_enable();
-		regs->rax = (u64)syscall_int80(regs);
+		if (unlikely(in_guest()))
+			vcpu_int80(regs);
+		else
+			regs->rax = (u64)syscall_int80(regs);
 		irq_disable();
 		break;
 	case VECTOR_SPURIOUS:
@@ -183,6 +189,8 @@ bool exit_to_user_work(struct regs *regs)
 		}
 		if (flags & (TASK_KILLED | TASK_SIGNAL | TASK_RESCHED | TASK_UPDATE)) {
 			irq_enable();
+			if (flags & TASK_GUEST && flags & (TASK_KILLED | TASK_SIGNAL | TASK_UPDATE))
+				vcpu_interrupted();
 			if (flags & TASK_KILLED)
 				task_exit_killed();
 			if (flags & TASK_RESCHED)
@@ -199,7 +207,9 @@ bool exit_to_user_work(struct regs *regs)
 			signal_kill(SIGSEGV);
 		}
 	}
-	if (unlikely(flags & TASK_TRACED))
+	if (unlikely(flags & (TASK_TRACED | TASK_GUEST)))
 		cpu_watch_syscalls(true);
+	if (unlikely(flags & TASK_GUEST))
+		vcpu_resumes();
 	return changed;
 }

@@ -115,13 +115,13 @@ static struct queued_update *queue(struct task *task, struct queued_update *new)
 /* --- Whose --- */
 
 /*
- * It is off its CPU, and who has that CPU's lock keeps it there; no signal frame is under way, no tracer is writing its
- * registers just now, and nothing waits.
+ * It is off its CPU, and who has that CPU's lock keeps it there; no guest is in its place, no signal frame is under way,
+ * no tracer is writing its registers just now, and nothing waits.
  */
 static bool may_be_changed(const struct task *task)
 {
-	return task->state != TASK_RUNNING && !task->on_queue && !task->fpu.user.in_frame && !task->updates &&
-	       !(task->tracee && task->tracee->frozen);
+	return task->state != TASK_RUNNING && !task->on_queue && !task->vcpu && !task->fpu.user.in_frame &&
+	       !task->updates && !(task->tracee && task->tracee->frozen);
 }
 
 /* With task_lock. What the caller has to free is in *update then. */

@@ -230,7 +230,7 @@ static void draw_end(const struct view *view, u16 screen[VIEW_ROWS][VIEW_COLUMNS
 		put_text(screen[VIEW_ROWS - 2 - i], 0, i ? DARK : BRIGHT, view->step[i]);
 	put_text(screen[VIEW_ROWS - 2 - steps], 0, wrong ? WRONG : DARK, wrong ? text : LEGEND);
 	put_title(screen[VIEW_ROWS - 1], view->waits ?
-		  "HELD after the last transition: space goes to the next one, c goes on" :
+		  "HELD after the last transition: space goes to the next one, c goes on, q closes" :
 		  "p holds the machine at the next transition (on the console: Ctrl-T)");
 }
 

@@ -30,7 +30,7 @@ struct view_cpu {
 };
 
 struct view_context {
-	char name[12];
+	char name[15];		 /* of its task, or "guest of" that */
 	int tid;
 	bool integer_only, load_flag;
 	s32 home;		 /* the CPU where it runs or ran last */

@@ -100,6 +100,15 @@ static void become_zombie(struct process *process)
 	sighand_put(sighand);
 }
 
+/* Its tracer may look at a killed task, too: it stops as if it had not been killed, and nobody can kill it twice. */
+static void show_end(struct task *task, const struct process *process)
+{
+	if (likely(!task->tracee))
+		return;
+	task_clear_flag(task, TASK_KILLED);
+	ptrace_asked_event(PTRACE_EVENT_EXIT, (u64)(process->killed ? process->exit_status : task->exit_status));
+}
+
 static void exit_task(void) __attribute__((noreturn));
 static void exit_task(void)
 {
@@ -108,7 +117,7 @@ static void exit_task(void)
 	struct mm *mm = task->mm;
 	bool last;
 
-	ptrace_asked_event(PTRACE_EVENT_EXIT, (u64)(process->killed ? process->exit_status : task->exit_status));
+	show_end(task, process);
 	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);

@@ -106,6 +106,20 @@ static inline void load_user_task(struct task *next)
 	fpu_switch_in(&next->fpu);
 }
 
+void sched_exchange_space(struct mm *mm, struct user_segments *segments)
+{
+	struct task *task = current;
+	struct user_segments had;
+
+	save_segments(task);
+	had = task->segments;
+	task->segments = *segments;
+	*segments = had;
+	task->mm = mm;
+	mm_switch(mm);
+	load_segments(task);
+}
+
 /* The rest of a switch. Returns when prev runs again. */
 static inline void change_stacks(struct task *prev, struct task *next)
 {

@@ -4,8 +4,10 @@
 
 #include "kernel/types.h"
 
+struct mm;
 struct spinlock;
 struct task;
+struct user_segments;
 
 #define SLICE_TICKS 5
 
@@ -43,6 +45,9 @@ void task_wake_stopped(struct task *task);
 
 /* Returns when the task, which is stopped and stays so, is on no CPU any more: its registers are all in memory. */
 void sched_wait_off_cpu(const struct task *task);
+
+/* The running task's address space becomes mm, its segments those; it had these. Interrupts off. */
+void sched_exchange_space(struct mm *mm, struct user_segments *segments);
 
 /* The tick's share of the work: time slices, and a look at what the other CPUs have to do. */
 void sched_tick(void);

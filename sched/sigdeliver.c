@@ -98,18 +98,6 @@ static bool stop_first(struct task *task)
 	return true;
 }
 
-/* The thread that takes a deadly signal shows its tracer its end; others just end. */
-static void end_by_signal(struct task *task, int signal)
-{
-	struct siginfo info = { .signo = SIGTRAP, .code = PTRACE_EVENT_EXIT << 8 | SIGTRAP, .pid = task->tid };
-
-	if (task->tracee && task->tracee->options & PTRACE_O_EVENT(PTRACE_EVENT_EXIT)) {
-		task->tracee->message = (u64)signal;
-		stop_for_tracer(task, info.code, CLD_TRAPPED, &info);
-	}
-	signal_kill_process(task->process, signal);
-}
-
 /* The signal whose handler is to run, or 0. With task_lock, let go while the task is stopped. */
 static int next_signal(struct task *task, struct siginfo *info)
 {
@@ -130,7 +118,7 @@ static int next_signal(struct task *task, struct siginfo *info)
 		if (handler > SIG_IGN)
 			return signal;
 		if (handler == SIG_DFL && signal_deadly(signal))
-			end_by_signal(task, signal);
+			signal_kill_process(process, signal);
 		else if (handler == SIG_DFL && signal_stops(signal) && task->stop.taken)
 			stop_begin(process, signal);
 	}

@@ -29,10 +29,9 @@ bool signal_deadly(int signal)
 
 void signal_kill_process(struct process *process, int signal)
 {
-	if (process->zombie)
+	if (process->zombie || process->killed)
 		return;
-	if (!process->killed)
-		process->exit_status = signal;
+	process->exit_status = signal;
 	process->killed = true;
 	process_kill_threads(process, NULL);
 }

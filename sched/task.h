@@ -21,6 +21,13 @@ struct mm;
 struct files;
 struct process;
 struct tracee;
+struct vcpu;
+
+/* What user code has in its segment registers. */
+struct user_segments {
+	u64 fs_base, gs_base;
+	u64 selectors; /* DS, ES, FS, GS */
+};
 
 struct task {
 	union {
@@ -41,13 +48,18 @@ struct task {
 	u64 rsp;	    /* kernel stack pointer while not running */
 	u64 kstack;	    /* top of the kernel stack */
 	struct process *process; /* NULL for kernel threads */
-	struct mm *mm;		 /* NULL for kernel threads */
-	u64 fs_base, gs_base;	 /* while not running */
-	union {			 /* likewise */
+	struct mm *mm;		 /* its process's, or its guest's; NULL for kernel threads */
+	union {			 /* while not running */
+		struct user_segments segments;
 		struct {
-			u16 ds, es, fs, gs;
+			u64 fs_base, gs_base;
+			union {
+				struct {
+					u16 ds, es, fs, gs;
+				};
+				u64 selectors;
+			};
 		};
-		u64 selectors;
 	};
 	struct list queue;	 /* in the run queue */
 	u32 cpu;		 /* whose rq.lock covers state, on_queue and queue: where it runs, or ran last */
@@ -65,6 +77,7 @@ struct task {
 	struct list tracees;	   /* of which it is the tracer; with task_lock */
 	int exit_status;	   /* its own, as wait4 would report it */
 	struct completion *vfork;  /* its maker waits until it execs or ends; or NULL; with task_lock */
+	struct vcpu *vcpu;	   /* the guest that runs in its place, or NULL (kernel/vcpu.h) */
 	struct queued_update *updates;	   /* values of FPU components that wait for it; with task_lock */
 	struct {
 		u8 phase;	   /* enum ipc_phase */
@@ -85,6 +98,7 @@ struct process {
 	int pid;
 	bool zombie, killed;  /* killed: exit_status is decided, all threads are ending */
 	bool exec;	      /* one thread is waiting to be the only one */
+	bool execed;	      /* has started a program of its own since it was forked */
 	int exit_status;      /* as wait4 reports it */
 	int exit_signal;      /* what its parent gets when it ends, or 0 */
 	u64 xcomp_permitted;  /* dynamic components of the FPU that its tasks may use (kernel/xcomp.h); with task_lock */

@@ -54,13 +54,18 @@ def box(state):
            f'{name}{under(middle, y + 27, text)}'
 
 
+def first_name(pair, count):
+    """The y of the first of an arrow's names."""
+    y = ARROWS[pair][2]
+    return y if y > 0 else -y - LINE * (count - 1)
+
+
 def arrow(pair, transitions):
     """One arrow for a pair of states, with a line for each event that takes it."""
     if pair not in ARROWS:
         raise HostError(f"tools/diagram.py has no place for an arrow from {pair[0]} to {pair[1]}")
-    path, x, y, anchor = ARROWS[pair]
-    name = "-".join(pair)
-    first = y if y > 0 else -y - LINE * (len(transitions) - 1)
+    path, x, _, anchor = ARROWS[pair]
+    name, first = "-".join(pair), first_name(pair, len(transitions))
     parts = [f'<path class="arrow" id="edge-{name}" d="{path}" marker-end="url(#head)"/>']
     for i, t in enumerate(transitions):
         policies = ", ".join(POLICIES[letter] for letter in t.policies)
@@ -76,8 +81,9 @@ def diagram(table, style=STYLE):
     for t in table.transitions:
         pairs.setdefault((t.start, t.end), []).append(t)
     body = [arrow(pair, transitions) for pair, transitions in pairs.items()] + [box(state) for state in BOXES]
+    top = min(0, *(first_name(pair, len(transitions)) - LINE for pair, transitions in pairs.items()))
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top} {WIDTH} {HEIGHT - top}" role="img" '
         'aria-label="The states of a register context and what moves it from one to another">',
         f"<style>{style}</style>" if style else "",
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '

@@ -28,6 +28,7 @@ from transitions import POLICIES, read_table
 DOCS = os.path.join(boot.ROOT, "docs")
 PROGRAM = os.path.join(boot.BUILD, "user", "bin", "paths")
 SECONDS = 100
+NAME_WIDTH = 6                     # of the shortest names in a piece of trace
 PIECE = re.compile(r"(<!-- trace (\w+): ([^>]*) -->\n)(?:.*?)(<!-- end -->\n)", re.DOTALL)
 MACHINES = {                       # picture: (CPUID table, what it is)
     "layout-amx": ("silicon-amx", "A server processor with AMX"),
@@ -81,13 +82,15 @@ def moved(record, components):
     return f"{what}: " + (" ".join(name for bit, name in enumerate(components) if mask >> bit & 1) or "all initial")
 
 
-def line_of(record, components):
-    """One record for a reader: neither times nor line numbers, which any change to the source would change."""
+def line_of(record, components, width):
+    """One record for a reader: neither times nor line numbers, which any change to the source would change. width: of
+    the names."""
+    name = record["name"].ljust(width)
     if record["kind"] == "owner":
-        return f"{record['name']:6} (the registers are now the {record['owner'] or 'nobody'}'s)"
+        return f"{name} (the registers are now the {record['owner'] or 'nobody'}'s)"
     if record["kind"] == "update":
-        return f"{record['name']:6} ({record['component']}, {record['found']}: {record['ending']})"
-    return f"{record['name']:6} {record['event']:12} {record['from']:8} -> {record['to']:8} " \
+        return f"{name} ({record['component']}, {record['found']}: {record['ending']})"
+    return f"{name} {record['event']:12} {record['from']:8} -> {record['to']:8} " \
         f"{moved(record, components):19} {record['function']}"
 
 
@@ -102,7 +105,8 @@ def piece(trace, words):
     for at in range(len(records) - len(words) + 1):
         found = records[at:at + len(words)]
         if all(map(matches, found, words)):
-            return "".join(line_of(r, trace.header["components"]).rstrip() + "\n" for r in found)
+            width = max(NAME_WIDTH, *(len(r["name"]) for r in found))
+            return "".join(line_of(r, trace.header["components"], width).rstrip() + "\n" for r in found)
     raise HostError("there is no such place in the trace: " + " ".join(words))
 
 

@@ -29,7 +29,13 @@ def built(name):
     return os.path.join(BUILD, name)
 
 
+def expect_teachers_tree():
+    if not os.path.exists(os.path.join(ROOT, "labs", "README.md")):
+        raise LabError("this is a student's tree; trees and zips are made from the teacher's")
+
+
 def make_lab(lab, options):
+    expect_teachers_tree()
     folder = options.path or built(f"lab-{lab.number}")
     trees.make_student_tree(ROOT, lab, folder)
     print(f"Lab {lab.number}, {lab.title}: {folder}\nStart with labs/{lab.folder}/handout.md there; "
@@ -88,6 +94,7 @@ def check_submission(lab, options):
 
 def make_zip(function, prefix):
     def command(lab, _):
+        expect_teachers_tree()
         path = built(f"{prefix}-{lab.number}.zip")
         function(ROOT, lab, path)
         print(path)

@@ -23,7 +23,7 @@ SMALLEST_MEM = 4
 MAX_COPIES = 1024
 MAX_CPUS = 16
 VIEW_COLUMNS, VIEW_ROWS = 80, 32   # the live screen, and some rows below it
-ALL_ROWS_SCROLL = b"\033[0m\033[r\033[999;1H\r\n"
+ALL_ROWS_SCROLL = b"\0337\033[r\0338\033[0m"
 # The options that are words of the kernel's command line, and their legal values.
 KERNEL_CHOICES = {
     "fpu": (POLICIES, "when registers are loaded (deferred)"),
@@ -120,7 +120,7 @@ def parse(arguments):
            help="QEMU stops before the first instruction and waits for GDB")
     option("--display", default="none", metavar="none|gtk|...",
            help="QEMU's window: who owns the registers, live (none)")
-    option("--view", action="store_true", help="the same on this terminal, above what Tarry prints")
+    option("--view", action="store_true", help="the same on this terminal, above what Tarry prints (or, in the shell, Ctrl-T)")
     option("--log", metavar="FILE", help="write the kernel log there")
     option("--timeout", type=seconds, default=0, metavar="SECONDS",
            help="give up then, with status 124")
@@ -138,7 +138,7 @@ def check(parser, options):
         parser.error("--exec needs a file")
     if options.copies and not options.program:
         parser.error("--copies needs --exec")
-    given = {word.partition("=")[0] for word in options.cmdline.split()}
+    given = given_words(options)
     for name in (*KERNEL_CHOICES, "trace", "stats"):
         if getattr(options, name) and name in given:
             parser.error(f"--{name} is also in --cmdline")
@@ -156,10 +156,32 @@ def check_terminal(parser, options):
     """--view draws on the terminal that we are on."""
     if options.program or not os.isatty(0) or not os.isatty(1):
         parser.error("--view needs a terminal, and no --exec")
-    columns, rows = os.get_terminal_size(1)
-    if columns < VIEW_COLUMNS or rows < VIEW_ROWS:
+    if too_small():
+        columns, rows = os.get_terminal_size(1)
         parser.error(f"--view needs a terminal of {VIEW_COLUMNS} columns and {VIEW_ROWS} rows; this one has"
                      f" {columns} and {rows}")
+
+
+def too_small():
+    """True if the live screen has no room on this terminal."""
+    columns, rows = os.get_terminal_size(1)
+    return columns < VIEW_COLUMNS or rows < VIEW_ROWS
+
+
+def view_words(options):
+    """The kernel's view=: where the live screen is, or what Ctrl-T does."""
+    if options.view:
+        return ["view=console"]
+    if options.display != "none":
+        return ["view"]
+    if options.program or "view" in given_words(options) or not os.isatty(0) or not os.isatty(1):
+        return []
+    return ["view=small" if too_small() else "view=key"]
+
+
+def given_words(options):
+    """The names on --cmdline."""
+    return {word.partition("=")[0] for word in options.cmdline.split()}
 
 
 def program_file(options, files):
@@ -203,8 +225,7 @@ def prepare(options):
     words = [f"{name}={getattr(options, name)}" for name in KERNEL_CHOICES
              if getattr(options, name)]
     words += [name for name in ("trace", "stats") if getattr(options, name)]
-    if options.view or options.display != "none":
-        words.append("view=console" if options.view else "view")
+    words += view_words(options)
     words.append(options.cmdline)
     if options.program:
         argv = program_file(options, files)
@@ -243,7 +264,7 @@ def writer(fd):
     return lambda data: write_all(fd, data)
 
 
-def run(boot, out, log_fd, trace, view):
+def run(boot, out, log_fd, trace):
     """Boots with the script's own standard streams."""
     source = None if boot.stdin == "null" else 0
     hints(boot)
@@ -253,14 +274,13 @@ def run(boot, out, log_fd, trace, view):
         try:
             return boot.run(source, out, writer(2), log_fd, trace)
         finally:
-            if view:
+            if os.isatty(1):
                 write_all(1, ALL_ROWS_SCROLL)
 
 
 def wants_comparison(options):
     """The plain tour, with the policy left to us."""
-    words = [word.partition("=")[0] for word in options.cmdline.split()]
-    return not (options.program or options.fpu or "fpu" in words or options.gdb or options.trace
+    return not (options.program or options.fpu or "fpu" in given_words(options) or options.gdb or options.trace
                 or options.stats or options.view or options.display != "none")
 
 
@@ -282,7 +302,7 @@ def run_options(options):
     trace = TraceFile(trace_fd) if options.trace else None
     out = RowReader(writer(1)) if wants_comparison(options) else writer(1)
     make("iso")
-    result = run(boot, out, log_fd, trace, options.view)
+    result = run(boot, out, log_fd, trace)
     for line in result.reasons:
         say(line)
     if trace:

@@ -1,5 +1,5 @@
 /*
- * intcrash KIND - an integer-only program that executes one vector instruction, which should be its
+ * intcrash KIND - an integer-only program that executes one vector instruction, or ENQCMD, which should be its
  * last; with "none" none, with "fork" in a child, with "exec FILE ARG..." it becomes another
  * program, with "starve N FILE ARG..." too, but the N-th allocation fails: status 1 if exec says so.
  * Status 9 means that it lived on when it should not have.
@@ -20,12 +20,23 @@ static void fxsave(void) { __asm__ volatile("fxsave %0" : "=m"(area)); }
 static void xsave(void) { __asm__ volatile("xsave %0" : "=m"(area) : "a"(7), "d"(0)); }
 static void xrstor(void) { __asm__ volatile("xrstor %0" : : "m"(area), "a"(7), "d"(0)); }
 
+/* It has no place for a PASID, and must not find that of whoever had the CPU before. */
+static void enqcmd(void)
+{
+	if (pasid_bind() != -EINVAL)
+		return;
+	for (int i = 0; i < 20; i++)
+		sched_yield();
+	__asm__ volatile("enqcmd (%0), %0" : : "r"(area) : "memory");
+}
+
 static const struct {
 	const char *name;
 	void (*function)(void);
 } kinds[] = {
 	{ "x87", x87 }, { "fwait", wait_x87 }, { "mmx", mmx }, { "sse", sse }, { "avx", avx },
 	{ "control", control }, { "fxsave", fxsave }, { "xsave", xsave }, { "xrstor", xrstor },
+	{ "enqcmd", enqcmd },
 };
 
 int main(int argc, char **argv)

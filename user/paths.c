@@ -2,7 +2,8 @@
  * paths - takes every path between the states of a register context that a program can ask for, one after the other:
  * for the book, which shows their traces. Prints what it does; checks nothing.
  */
-#include <lib.h>
+#include <enqcmd.h>
+#include <rare.h>
 #include <sigcontext.h>
 
 enum { SYS_PTRACE = 101, TRACEME = 0, GETFPREGS = 14, SETFPREGS = 15, CONT = 7, STOP = 19 };
@@ -79,13 +80,51 @@ static void debugger(void)
 	wait_status(pid);
 }
 
+static void tiles(void)
+{
+	static uint8_t row[TILE_BYTES] = { 1 };
+
+	request_tiles();
+	use_registers(8);
+	load_tile(row);
+	sleep_ms(20);
+	tilerelease();
+}
+
+static void device(void)
+{
+	static struct tarry_completion record __attribute__((aligned(32)));
+	long portal = pasid_bind();
+	struct tarry_descriptor command = noop_command(&record);
+
+	if (portal < 0)
+		return;
+	use_registers(9);
+	enqcmd_wait((const struct tarry_portal *)portal, &command);
+}
+
+static void guest(void)
+{
+	struct guest_sum *sum = (struct guest_sum *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+							 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double kept = 10;
+	long made;
+
+	*sum = (struct guest_sum){ 1, 2 };
+	made = make_guest(sum);
+	run_guest(made, 3, &kept);
+	run_guest(made, 3, &kept);
+	close((int)made);
+}
+
 int main(void)
 {
 	static const struct {
 		const char *name;
 		void (*walk)(void);
 	} paths[] = { { "signal", signals }, { "kernel section", kernel_section }, { "one component", component },
-		      { "child", child }, { "debugger", debugger } };
+		      { "child", child }, { "debugger", debugger },
+		      { "tiles", tiles }, { "device", device }, { "guest", guest } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		puts(paths[i].name);

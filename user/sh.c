@@ -290,6 +290,7 @@ static int builtin_help(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++)
 		printf("  %s %s\n", builtins[i].name, builtins[i].help);
 	printf("  A | B   A &   A ; B   A < FILE   A > FILE   \"$NAME\"   $?\n"
+	       "Ctrl-T holds the machine and shows who owns the registers; space is the next step, q ends it\n"
 	       "Programs are in /bin: try  ls /bin | head -n 5\n");
 	return 0;
 }

@@ -34,6 +34,7 @@ int main(void)
 	       s.buffer_bytes_copied);
 	printf("mappings forgotten  %10lu INVLPGs; %lu shootdowns, %lu messages, %lu taken\n", s.invlpgs, s.shootdowns,
 	       s.shootdowns_sent, s.shootdowns_taken);
+	printf("PASIDs              %10lu populated, %lu stray commands\n", s.pasid_populated, s.pasid_strays);
 	printf("boot, by the TSC    %10lu\n", s.boot_insns);
 	printf("up                  %6lu.%03lu s\n", s.uptime_ns / 1000000000,
 	       s.uptime_ns / 1000000 % 1000);

@@ -220,6 +220,47 @@ static void close_on_exec(void)
 	close(closed);
 }
 
+static void try_group(const char *what, pid_t pid, pid_t group)
+{
+	int result = setpgid(pid, group);
+
+	printf("%s: %d %s\n", what, result, result ? strerror(errno) : "");
+}
+
+/* What setpgid refuses: groups that nobody is in, other people's children, and those that run another program. */
+static void groups(void)
+{
+	char byte;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe(ends) || fcntl(ends[1], F_SETFD, FD_CLOEXEC))
+		return;
+	pid = fork_clean();
+	if (!pid) {
+		close(ends[0]);
+		try_group("my parent", getppid(), 0);
+		fflush(NULL);
+		raise(SIGSTOP);
+		execl(self, self, "chain", "0", (char *)NULL);
+		_exit(99);
+	}
+	close(ends[1]);
+	waitpid(pid, NULL, WUNTRACED);
+	try_group("negative", pid, -1);
+	try_group("nobody's", pid, 0x7ffffff0);
+	try_group("mine", pid, getpgid(0));
+	try_group("its own", pid, 0);
+	printf("in it: %d\n", getpgid(pid) == pid);
+	try_group("nobody there", 0x7ffffff0, 0);
+	kill(pid, SIGCONT);
+	while (read(ends[0], &byte, 1) > 0)
+		;
+	close(ends[0]);
+	try_group("another program", pid, getpgid(0));
+	printf("end: %d\n", status_of(pid));
+}
+
 static void family(void)
 {
 	pid_t parent = getpid(), pid = fork_clean();
@@ -272,5 +313,6 @@ int main(int argc, char **argv)
 	exec_errors();
 	close_on_exec();
 	family();
+	groups();
 	return 6;
 }

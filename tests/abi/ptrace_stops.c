@@ -132,6 +132,24 @@ static void seized(void)
 	end();
 }
 
+/* Who asked for it sees the end of a task that was killed, too; to kill it again changes nothing. */
+static void seen_at_its_end(void)
+{
+	unsigned long message = 99;
+	int status;
+
+	start(sleeper);
+	ask("SETOPTIONS", SETOPTIONS, 0, 1 << 6);
+	ask("go on", CONT, 0, 0);
+	kill(child, SIGKILL);
+	wait_show("killed");
+	request(GETEVENTMSG, child, 0, (uintptr_t)&message);
+	printf("message %lu, its registers: %d\n", message, get_regs().rip != 0);
+	kill(child, SIGKILL);
+	printf("still there: %d\n", waitpid(child, &status, WNOHANG));
+	go("end", CONT, 0);
+}
+
 /* --- System calls --- */
 
 static void make_calls(void)
@@ -360,6 +378,7 @@ int main(void)
 	signal_stops();
 	group_stops();
 	attached_while_stopped();
+	seen_at_its_end();
 	seized();
 	system_calls();
 	restarts();

@@ -72,8 +72,8 @@ _Static_assert(offsetof(struct registers, mxcsr) == 576, "the asm knows the offs
 _Static_assert(offsetof(struct registers, fcw) == 580, "the asm knows the offsets");
 
 /*
- * `turns` raw calls of number `nr`, or of nothing if nr is negative: then it just spins. An IPC
- * call takes whatever the message registers hold.
+ * `turns` raw calls of number `nr`, or of nothing if nr is negative: then it just spins. `result` is what the last one
+ * returned. An IPC call takes whatever the message registers hold.
  */
 #define TURN								\
 	"1: testq %[nr], %[nr]\n"					\
@@ -87,9 +87,9 @@ _Static_assert(offsetof(struct registers, fcw) == 580, "the asm knows the offset
 	__asm__ volatile(LOAD_X87 EACH(load, "%[in]")		\
 			 TURN						\
 			 EACH(store, "%[out]") STORE_X87		\
-			 : [turns] "+r"(turns)				\
-			 : [in] "r"(&want), [out] "r"(&got), [nr] "r"(nr), "D"(argument) \
-			 : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", \
+			 : [turns] "+r"(turns), "+S"(b), "+d"(c), "+a"(result) \
+			 : [in] "r"(&want), [out] "r"(&got), [nr] "r"(nr), "D"(a) \
+			 : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", \
 			   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
 			   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 
@@ -100,8 +100,10 @@ static void default_controls(void)
 	__asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
 }
 
-static void keep_calling(long nr, long argument, uint64_t turns)
+static long keep_calling3(long nr, long a, long b, long c, uint64_t turns)
 {
+	long result = 0;
+
 	if (avx)
 		KEEP(LOAD_YMM, STORE_YMM);
 	else
@@ -109,6 +111,12 @@ static void keep_calling(long nr, long argument, uint64_t turns)
 	if (avx)
 		__asm__ volatile("vzeroupper");
 	default_controls();
+	return result;
+}
+
+static inline void keep_calling(long nr, long argument, uint64_t turns)
+{
+	keep_calling3(nr, argument, 0, 0, turns);
 }
 
 static inline void keep(long nr, uint64_t turns)

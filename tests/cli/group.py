@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import terminal
-from framework import (BUILD, ROOT, WORK, Skip, command, compile_program, expect, expect_equal)
+from framework import (BUILD, ROOT, WORK, Fail, Skip, command, compile_program, expect, expect_equal)
 import bochs                       # framework put tools/ on the path
 
 SCRIPT = os.path.join(ROOT, "run-qemu.sh")
@@ -262,6 +262,19 @@ def tour(machine):
     for policy in (b"deferred", b"eager", b"lazy"):
         expect(re.search(rb"^  %s( +\d+){5}$" % policy, done.stdout, re.MULTILINE),
                f"no figures for {policy.decode()}", done.stdout)
+    rare_registers(done.stdout, modelled=machine == "qemu")
+
+
+def rare_registers(shown, modelled):
+    """The guest is in every tour; tiles and PASIDs where they are modelled."""
+    resumed = re.search(rb"(\d+) returns to it", shown)
+    expect(resumed and int(resumed[1]) >= 1000, "no guest that was let go on 1000 times", shown)
+    moved = re.search(rb"moved (\d+) bytes before, (\d+) with a tile in use, and\s+(\d+) after", shown)
+    expect(bool(moved) == modelled, "tiles, or none", shown)
+    expect(not moved or int(moved[2]) - max(int(moved[1]), int(moved[3])) >= 4096,
+           "a tile in use makes a save no longer", shown)
+    expect(bool(re.search(rb"1 time for\s+10 commands\. The device has them from PASID \d", shown)) == modelled,
+           "PASIDs, or none", shown)
 
 
 def tour_policies():
@@ -378,6 +391,39 @@ def live_screen():
         expect_equal(screen.end(), 0, "status")
 
 
+def press(screen, key, text):
+    """Types the key until that is shown: while nothing happens in the machine, it is the shell that gets it."""
+    for _ in range(20):
+        screen.type(key)
+        try:
+            return screen.wait_for(text, 2)
+        except Fail:
+            continue
+    raise Fail(f"{text!r} never came")
+
+
+def live_screen_by_key():
+    """Ctrl-T in the shell opens it, q closes it, and again; a terminal that is too small gets a line."""
+    with terminal.Terminal([SCRIPT, "--fpu", "deferred"], size=(24, 80)) as screen:
+        screen.wait_for(PROMPT)
+        screen.type(b"\x14help\r")
+        screen.wait_for(b"larger terminal")
+        screen.wait_for(b"Ctrl-T")
+        screen.type(b"exit\r")
+        expect_equal(screen.end(), 0, "status")
+    with terminal.Terminal([SCRIPT, "--fpu", "deferred"], size=(40, 100)) as screen:
+        screen.wait_for(PROMPT)
+        for _ in range(2):
+            screen.type(b"\x14\r")
+            screen.wait_for(b"\033[27;999r")
+            screen.wait_for(b" 1 transitions: ")
+            screen.wait_for(b"HELD")
+            press(screen, b" ", b"CPU 0 sh ")
+            press(screen, b"q", b"\033[r")
+        screen.type(b"\x15exit\r")
+        expect_equal(screen.end(), 0, "status")
+
+
 def leave():
     with terminal.Terminal([SCRIPT]) as screen:
         screen.wait_for(PROMPT)
@@ -449,6 +495,7 @@ def tests():
     yield "instruction count", counted
     yield "shell on a terminal", lambda: shell("qemu")
     yield "live screen", live_screen
+    yield "live screen by a key", live_screen_by_key
     yield "Ctrl-A X", leave
     yield "SIGTERM", terminated
     yield "GDB", gdb

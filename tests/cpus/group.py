@@ -28,6 +28,8 @@ WORKS = {
                            ("components x87 SSE AVX PASID TILECFG TILEDATA;",)),
     "AVX-512 in leaf 0Dh only": ("Skylake-Server", "", ("fpu", "hostile"),
                                  ("components x87 SSE AVX PKRU PASID TILECFG TILEDATA;",)),
+    "XRSTOR leaves x87 pointers": ("max,-mpx,-xsaveerptr", "", ("fpu",),
+                                   ("fpu: XRSTOR of this CPU leaves x87's FOP, FIP and FDP alone",)),
     "no RDRAND": ("max,-mpx,-rdrand,-rdseed", "", ("crypt",), ()),
 }
 # name: processor, words for the kernel, what the panic must say.

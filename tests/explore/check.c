@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "fpu/cpu.h"
+#include "fpu/image.h"
 #include "fpu/policy.h"
 #include "fpu/setup.h"
 #include "tests/explore/images.h"
 
-static const char *const component_names[COMPONENTS] = { "x87", "MXCSR", "vector", "ungated" };
+static const char *const component_names[COMPONENTS] = { "x87", "MXCSR", "vector", "tiles", "ungated" };
 
 static const char *whose(u8 value)
 {
@@ -70,7 +71,7 @@ static void check_integer_only(u32 index)
 		fail("%c is integer-only, not running, and its flag is clear", 'A' + index);
 	if (!cpu->registers.ts)
 		fail("an integer-only task runs with CR0.TS clear");
-	if (cpu->registers.values.of[UNGATED])
+	if (cpu->registers.values.of[UNGATED] || cpu->registers.values.of[TILES])
 		fail("I-EXIT: an integer-only task runs with another's ungated components");
 	if (!strcmp(world.config.intonly, "init") && cpu->fpu.owner != fpu_init_owner)
 		fail("I-EXIT: an integer-only task finds other than initial values");
@@ -87,10 +88,27 @@ static void check_memory(u32 index)
 	compare(index, &values, "I-ONE: the fpstate");
 }
 
+/* Room for tiles, XFD and what is in the image go together, between calls and in them. */
+static void check_room(u32 index)
+{
+	const struct task *task = &world.task[index];
+	struct image image = image_of(task->fpu.user.fpstate);
+
+	if (image.room != image.tiles || image.room != !!(fpu_config.dynamic & ~task->fpu.user.xfd))
+		fail("I-SIZE: %c's fpstate, its XCOMP_BV and XFD don't agree about tiles", 'A' + index);
+	if (!task->trail && image.room != task->room)
+		fail("I-XFD: %c %s", 'A' + index, image.room ? "has room for tiles without a first use"
+							     : "has lost its room for tiles");
+	if (image.xstate_bv & 8 && task->fpu.user.xfd)
+		fail("I-IMG: %c's fpstate has tiles that its XFD disables", 'A' + index);
+}
+
 static void check_task(u32 index)
 {
 	const struct task *task = &world.task[index];
 
+	if (task->fpu.user.fpstate && !task->exec)
+		check_room(index);
 	if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
 		if (task->fpu.user.fpstate)
 			check_active(index);
@@ -131,25 +149,47 @@ static void check_owner(const struct cpu *cpu)
 	fail("I-OWN: the owner is no context");
 }
 
-static void check_pkru(const struct cpu *cpu)
+/* What a switch changes at once. */
+static void check_at_once(const struct cpu *cpu)
 {
+	const struct fpu_context *context = world.task[cpu->current].fpu.active;
+
 	if (cpu->registers.pkru != world.task[cpu->current].pkru)
 		fail("I-PKRU: %c runs with another PKRU than its own", 'A' + cpu->current);
+	if (context && context->xfd != cpu->registers.xfd)
+		fail("I-XFD: %c runs with another XFD than its own", 'A' + cpu->current);
 }
 
 static void check_cpu(const struct cpu *cpu)
 {
 	if (cpu->fpu.ts != cpu->registers.ts)
 		fail("the shadow of CR0.TS is wrong");
+	if (cpu->fpu.xfd != cpu->registers.xfd)
+		fail("I-XFD: the shadow of IA32_XFD is wrong");
 	if (cpu->place != AT_POINT && (cpu->preempt_count || cpu->fpu.locked || cpu->fpu.in_kernel))
 		fail("a section or lock was not closed");
 	check_owner(cpu);
 	if (is_user(cpu->current) && !world.task[cpu->current].exec)
-		check_pkru(cpu);
+		check_at_once(cpu);
+}
+
+/* While nobody is in a call or dying, each image is somebody's. */
+static void check_images(void)
+{
+	u32 n = 1;
+
+	for (u32 i = 0; i < world.config.users; i++) {
+		if (world.task[i].trail || world.task[i].life > LIFE_ALIVE)
+			return;
+		n += world.task[i].fpu.user.fpstate != NULL;
+	}
+	if (n != images_used())
+		fail("I-LIFE: %u fpstates are in use, and %u of them are somebody's", images_used(), n);
 }
 
 void check_invariants(void)
 {
+	check_images();
 	for (u32 i = 0; i < world.config.cpus; i++)
 		if (is_steady(&world.cpu[i]))
 			check_cpu(&world.cpu[i]);
@@ -162,16 +202,18 @@ void check_exit(void)
 {
 	const struct cpu *cpu = this_cpu();
 	const struct task *task = me();
-	u8 ungated = cpu->registers.values.of[UNGATED];
+	const u8 *ungated = &cpu->registers.values.of[TILES];
+	bool none = !ungated[0] && !ungated[1];
 
-	check_pkru(cpu);
+	check_at_once(cpu);
 	if (!task->fpu.user.fpstate) {
 		check_integer_only(cpu->current);
 	} else if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
 		check_active(cpu->current);
 	} else if (!lazy() || !cpu->registers.ts) {
 		fail("I-EXIT: %c runs in user mode without its registers", 'A' + cpu->current);
-	} else if (ungated != task->logical.of[UNGATED] && !(task->doomed && !ungated)) {
-		fail("I-EXIT: %c runs with ungated components that are %s", 'A' + cpu->current, whose(ungated));
+	} else if (memcmp(ungated, &task->logical.of[TILES], COMPONENTS - TILES) && !(task->doomed && none)) {
+		fail("I-EXIT: %c runs with ungated components that are %s", 'A' + cpu->current,
+		     whose(ungated[ungated[0] == task->logical.of[TILES]]));
 	}
 }

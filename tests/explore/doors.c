@@ -13,7 +13,7 @@
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 
-#define IMAGE_SIZE (XSAVE_EXTENDED + 8)
+#define IMAGE_SIZE (XSAVE_EXTENDED + 2 * 8) /* PKRU, and tile data if there are any */
 #define UNWRITTEN 0xaa
 
 union image_buffer {
@@ -28,6 +28,7 @@ static struct door decode(const union image_buffer *image)
 	door.values.of[X87] = image_decode(image->area.fcw, FCW_INIT);
 	door.values.of[MXCSR] = image_decode(image->area.mxcsr, MXCSR_INIT);
 	door.values.of[VECTOR] = image->area.xmm[0][0];
+	door.values.of[TILES] = fpu_config.dynamic ? image->area.extended[8] : 0;
 	door.pkru = *(const u32 *)image->area.extended;
 	return door;
 }
@@ -41,6 +42,10 @@ static void encode(union image_buffer *image, const struct door *door)
 	image->area.mxcsr = image_encode(v[MXCSR], MXCSR_INIT);
 	image->area.xmm[0][0] = v[VECTOR];
 	image->area.xstate_bv = (v[X87] ? XFM(XF_X87) : 0) | (v[MXCSR] || v[VECTOR] ? XFM(XF_SSE) : 0);
+	if (fpu_config.dynamic && v[TILES]) {
+		image->area.extended[8] = v[TILES];
+		image->area.xstate_bv |= XFM(XF_TILEDATA);
+	}
 	*(u32 *)image->area.extended = door->pkru;
 	image->area.xstate_bv |= door->pkru ? XFM(XF_PKRU) : 0;
 }
@@ -49,6 +54,7 @@ static void encode(union image_buffer *image, const struct door *door)
 static struct door read_door(struct task *target, enum fpu_event event)
 {
 	union image_buffer image;
+	u32 size = fpu_standard_size();
 	struct door door;
 
 	memset(&image, UNWRITTEN, sizeof(image));
@@ -59,8 +65,9 @@ static struct door read_door(struct task *target, enum fpu_event event)
 			fail("I-READ: the image shows other values than the task's own");
 	if (door.pkru != target->pkru)
 		fail("I-PKRU: the image shows another PKRU than the task's own");
-	if (image.area.xcomp_bv || image.area.unused[0] || image.area.header_reserved[0] || image.bytes[IMAGE_SIZE - 1])
-		fail("I-READ: reserved bytes are not 0");
+	if (image.area.xcomp_bv || image.area.unused[0] || image.area.header_reserved[0] ||
+	    image.bytes[size - 1] || (size < IMAGE_SIZE && image.bytes[size] != UNWRITTEN))
+		fail("I-READ: reserved bytes are not 0, or something was written behind the image");
 	return door;
 }
 
@@ -74,7 +81,7 @@ static void write_door(struct task *target, const struct door *door, enum fpu_ev
 	target->exec = true;
 	fpu_standard_write(&target->fpu, &image, fpu_config.xcr0, event);
 	if (target->fpu.user.fpstate)
-		memcpy(&target->logical, &door->values, UNGATED);
+		memcpy(&target->logical, &door->values, target->room ? UNGATED : TILES);
 	target->pkru = door->pkru;
 	target->exec = false;
 }
@@ -108,7 +115,7 @@ static void regset(u32 index)
 	struct task *task = me(), *target = &world.task[index];
 	u8 value = fresh_value();
 
-	task->written = (struct door){ { { value, value, value, 0 } }, PKRU_OTHER };
+	task->written = (struct door){ { { value, value, value, target->room ? value : 0 } }, PKRU_OTHER };
 	if (target->pkru == PKRU_OTHER)
 		task->written.pkru = PKRU_DEFAULT;
 	task->target = (u8)index;

@@ -31,6 +31,7 @@ struct job {
 static struct job jobs[ARRAY_SIZE(policies) * CONFIGS_OF_POLICY];
 static u32 n_jobs;
 static bool long_run;
+static enum verdict { NONE, GOOD, BAD } *verdicts; /* of each job; shared by all processes */
 static bool (*taken_by[ARRAY_SIZE(policies)])[FPU_STATES][FPU_STATES];
 
 static u32 policy_number(const char *name)
@@ -52,12 +53,17 @@ static void add_job(u32 i, u8 cpus, const char *prefix)
 	n_jobs += !strncmp(job->name, prefix, strlen(prefix));
 }
 
+static void *shared(size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
 /* What transitions a policy's processes take is in memory that they share. */
 static void share_taken(void)
 {
+	verdicts = shared(sizeof(*verdicts) * ARRAY_SIZE(jobs));
 	for (u32 i = 0; i < ARRAY_SIZE(policies); i++)
-		taken_by[i] = mmap(NULL, sizeof(bool[FPU_EVENTS][FPU_STATES][FPU_STATES]), PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		taken_by[i] = shared(sizeof(bool[FPU_EVENTS][FPU_STATES][FPU_STATES]));
 }
 
 static void start_job(struct job *job)
@@ -69,7 +75,8 @@ static void start_job(struct job *job)
 		return;
 	dup2(fileno(job->out), STDOUT_FILENO);
 	taken = taken_by[policy_number(job->config.policy)];
-	exit(!explore_config(job->config, job->name, long_run));
+	verdicts[job - jobs] = explore_config(job->config, job->name, long_run) ? GOOD : BAD;
+	exit(0);
 }
 
 static void print_output(const struct job *job)
@@ -83,16 +90,18 @@ static void print_output(const struct job *job)
 	fclose(job->out);
 }
 
-/* A process that did not come to a verdict has failed. */
+/* A process that did not come to a verdict has failed, whatever its status says. */
 static bool end_job(struct job *job)
 {
+	enum verdict verdict;
 	int status = 0;
 
 	waitpid(job->pid, &status, 0);
 	print_output(job);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
-		printf("FAIL %s\n", job->name);
-	return !status;
+	verdict = status ? NONE : verdicts[job - jobs];
+	if (verdict == NONE)
+		printf("  ended without a verdict, status %x\nFAIL %s\n", (unsigned)status, job->name);
+	return verdict == GOOD;
 }
 
 static bool run_jobs(void)

@@ -16,7 +16,7 @@ static union {
 	struct xsave_area area;
 	u8 bytes[AREA_SIZE];
 } areas[IMAGES];
-static bool used[IMAGES];
+static bool used[IMAGES], room[IMAGES];
 static u32 count;
 
 static u32 index_of(const struct xsave_area *area)
@@ -39,13 +39,18 @@ struct image image_state(u32 index)
 	const struct xsave_area *area = &areas[index].area;
 	struct image image = { .used = used[index] };
 
+	image.room = room[index];
+	image.tiles = area->xcomp_bv & XFM(XF_TILEDATA);
 	image.written = areas[index].bytes[sizeof(*area) - 1] != POISON;
-	image.xstate_bv = (u8)(area->xstate_bv & XFM_LEGACY) | (area->xstate_bv & XFM(XF_CET_U) ? 4 : 0);
+	image.xstate_bv = (u8)(area->xstate_bv & XFM_LEGACY) | (area->xstate_bv & XFM(XF_CET_U) ? 4 : 0) |
+			  (area->xstate_bv & XFM(XF_TILEDATA) ? 8 : 0);
 	image.damaged = area->header_reserved[0];
 	image.stored.of[X87] = image_decode(area->fcw, FCW_INIT);
 	image.stored.of[MXCSR] = image_decode(area->mxcsr, MXCSR_INIT);
 	image.stored.of[VECTOR] = area->xmm[0][0];
 	image.stored.of[UNGATED] = area->extended[0];
+	if (image.room)
+		image.stored.of[TILES] = *image_tiles(&areas[index].area);
 	return image;
 }
 
@@ -55,11 +60,14 @@ void image_set_state(u32 index, const struct image *image)
 	struct image now = image_state(index);
 
 	used[index] = now.used = image->used;
+	room[index] = now.room = image->room;
 	if (!memcmp(&now, image, sizeof(now)))
 		return;
 	memset(area, 0, AREA_SIZE);
-	area->xcomp_bv = XCOMP_COMPACTED | fpu_config.mask;
-	area->xstate_bv = (image->xstate_bv & XFM_LEGACY) | (image->xstate_bv & 4 ? XFM(XF_CET_U) : 0);
+	area->xcomp_bv = XCOMP_COMPACTED | (fpu_config.mask & ~fpu_config.dynamic);
+	area->xcomp_bv |= image->tiles ? XFM(XF_TILEDATA) : 0;
+	area->xstate_bv = (image->xstate_bv & XFM_LEGACY) | (image->xstate_bv & 4 ? XFM(XF_CET_U) : 0) |
+			  (image->xstate_bv & 8 ? XFM(XF_TILEDATA) : 0);
 	area->header_reserved[0] = image->damaged;
 	area->fcw = image_encode(image->stored.of[X87], FCW_INIT);
 	area->mxcsr = image_encode(image->stored.of[MXCSR], MXCSR_INIT);
@@ -68,6 +76,10 @@ void image_set_state(u32 index, const struct image *image)
 	area->extended[0] = image->stored.of[UNGATED];
 	if (!image->written)
 		memset((u8 *)area + XSAVE_LEGACY_SIZE, POISON, AREA_SIZE - XSAVE_LEGACY_SIZE);
+	if (image->room)
+		*image_tiles(area) = image->stored.of[TILES];
+	else
+		memset((u8 *)area + fpu_config.size, POISON, AREA_SIZE - fpu_config.size);
 }
 
 struct image image_of(const struct xsave_area *area)
@@ -90,6 +102,8 @@ struct values image_values(const struct image *image)
 		v.of[MXCSR] = image->stored.of[MXCSR];
 		v.of[VECTOR] = image->stored.of[VECTOR];
 	}
+	if (image->xstate_bv & 8)
+		v.of[TILES] = image->stored.of[TILES];
 	if (image->xstate_bv & 4)
 		v.of[UNGATED] = image->stored.of[UNGATED];
 	return v;
@@ -113,10 +127,13 @@ void *explore_memcpy(void *dst, const void *src, size_t n)
 
 struct xsave_area *fpu_area_alloc(u32 size)
 {
+	if (me()->starved)
+		return NULL;
 	for (u32 i = 0; i < count; i++) {
 		if (used[i])
 			continue;
 		used[i] = true;
+		room[i] = size > fpu_config.size;
 		memset(&areas[i], POISON, AREA_SIZE);
 		return &areas[i].area;
 	}
@@ -129,15 +146,23 @@ void fpu_area_free(struct xsave_area *area)
 		return;
 	if (!used[index_of(area)])
 		fail("an fpstate is freed twice");
-	used[index_of(area)] = false;
+	if (!room[index_of(area)] && ((const u8 *)area)[fpu_config.size] != POISON)
+		fail("something was written behind an fpstate");
+	used[index_of(area)] = room[index_of(area)] = false;
 	memset(area, POISON, AREA_SIZE);
 }
 
+<<<<<<< HEAD
 struct fpu_buffers fpu_buffers;
 
 void fpu_fpstate_free(struct xsave_area *area)
 {
 	fpu_area_free(area);
+=======
+u8 *image_tiles(struct xsave_area *area)
+{
+	return (u8 *)area + xstate_compact_offset(&fpu_config.layout, fpu_config.mask, XF_TILEDATA);
+>>>>>>> main
 }
 
 u32 images_count(void)
@@ -145,14 +170,24 @@ u32 images_count(void)
 	return count;
 }
 
-void images_start(u32 users)
+u32 images_used(void)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < count; i++)
+		n += used[i];
+	return n;
+}
+
+void images_start(void)
 {
 	struct xsave_area *initial;
 
-	count = users + 2;
+	count = world.config.users + 2u + (world.config.tiles ? world.config.users - 1u : 0);
 	memset(used, 0, sizeof(used));
+	memset(room, 0, sizeof(room));
 	memset(areas, POISON, sizeof(areas));
 	initial = fpu_area_alloc(fpu_config.size);
-	fpu_image_reset(initial, fpu_config.mask);
+	fpu_image_reset(initial, fpu_config.mask & ~fpu_config.dynamic);
 	fpu_image_prepare(initial);
 }

@@ -5,13 +5,14 @@
 #include "fpu/xstate.h"
 #include "tests/explore/world.h"
 
-#define IMAGES (USERS_MAX + 2) /* a context's each, the initial one, and one to spare */
+#define IMAGES (2 * USERS_MAX + 1) /* a context's each, as many to spare, and the initial one */
 
 /* What an image holds: taken apart for comparison, and for going back to an earlier state. */
 struct image {
 	struct values stored; /* as they lie in memory */
 	u8 xstate_bv;
 	bool used, written, damaged;
+	bool room, tiles; /* large enough for tile data; XCOMP_BV says so */
 };
 
 /* An image's state, and back. */
@@ -30,8 +31,12 @@ u8 image_decode(u64 stored, u64 initial);
 /* Makes an fpstate one that XRSTORS refuses. */
 void image_damage(struct xsave_area *area);
 
-/* All of them free, but for the initial one. How many there are: one for each user task, and two. */
-void images_start(u32 users);
+/* Where tile data lie in an image that has room for them. */
+u8 *image_tiles(struct xsave_area *area);
+
+/* All of them free, but for the initial one. How many there are, and how many are in use. */
+void images_start(void);
 u32 images_count(void);
+u32 images_used(void);
 
 #endif

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "fpu/cpu.h"
+#include "fpu/image.h"
 #include "fpu/setup.h"
 #include "tests/explore/images.h"
 #include "tests/explore/intern.h"
 #include "tests/explore/key.h"
 
-#define ROOM 64
+#define ROOM 96
 #define STALE 0xdd
 #define OWNER_0 4
 
@@ -64,7 +65,7 @@ static void put_fpstate(struct description *d, struct part *part, const struct x
 		return;
 	image = image_of(area);
 	values = image_values(&image);
-	put(part, image.used | image.written << 1 | image.damaged << 2);
+	put(part, image.used | image.written << 1 | image.damaged << 2 | image.room << 3 | image.tiles << 4);
 	put_values(d, part, &values);
 }
 
@@ -89,6 +90,11 @@ static u8 owner_name(const struct order *order, const void *owner)
 static u8 pkru_name(u32 pkru)
 {
 	return pkru == PKRU_DEFAULT ? 0 : pkru == PKRU_OTHER ? 1 : 2;
+}
+
+static u32 xfd_bit(u64 xfd)
+{
+	return xfd != 0;
 }
 
 static void put_door(struct description *d, struct part *part, const struct door *door)
@@ -119,7 +125,7 @@ static void put_task(struct description *d, const struct order *order, struct pa
 		return;
 	put_trail(order, part, task);
 	put(part, task_bits(task));
-	put(part, pkru_name(task->pkru));
+	put(part, pkru_name(task->pkru) | task->room << 2 | task->starved << 3 | xfd_bit(task->fpu.user.xfd) << 4);
 	put(part, task->fpu.own_flags);
 	put(part, user_name(order, task->child));
 	put(part, user_name(order, task->target));
@@ -146,7 +152,8 @@ static void put_cpu(struct description *d, const struct order *order, struct par
 	put(part, owner_name(order, cpu->fpu.owner));
 	put(part, cpu->place | cpu->interrupts << 2 | cpu->fpu.in_kernel << 3 | cpu->registers.ts << 4 |
 		  pkru_name(cpu->registers.pkru) << 5 | cpu->fpu.online << 7);
-	put(part, cpu->fpu.locked | cpu->preempt_count << 4);
+	put(part, cpu->fpu.locked | cpu->preempt_count << 2 | xfd_bit(cpu->fpu.xfd) << 5 |
+		  xfd_bit(cpu->registers.xfd) << 6 | xfd_bit(cpu->registers.xfd_err) << 7);
 	put_trail(order, part, &world.task[KERNEL_TASK(index)]);
 	put_values(d, part, &cpu->registers.values);
 }

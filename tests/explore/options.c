@@ -109,6 +109,9 @@ static u64 user_options(const struct task *task)
 		options |= BIT(EVENT_WRPKRU);
 	if (world.config.ungated && task->fpu.user.fpstate && !(task->fpu.own_flags & TASK_NEED_FPU_LOAD))
 		options |= BIT(EVENT_UNGATED);
+	if (world.config.tiles && task->fpu.user.fpstate)
+		options |= BIT(EVENT_TILE) | (task->fpu.user.xfd ? BIT(EVENT_TILE_STARVED) : 0) |
+			   (task->logical.of[TILES] ? BIT(EVENT_RELEASE) : 0);
 	return options;
 }
 
@@ -118,7 +121,7 @@ static u64 kernel_options(u8 index)
 
 	if (cpu->current == KERNEL_TASK(index))
 		return BIT(EVENT_SECTION) | (world.config.damage ? damage_options() : 0) |
-		       (world.config.power ? BIT(EVENT_POWER) : 0);
+		       (world.config.power ? BIT(EVENT_POWER) : 0) | (world.config.tiles ? BIT(EVENT_IDLE) : 0);
 	return world.task[cpu->current].killed ? BIT(EVENT_DIE) : system_calls(cpu);
 }
 

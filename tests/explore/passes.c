@@ -15,7 +15,7 @@
 struct pass {
 	const char *what;
 	u8 users, suspended;
-	bool damage, pkru, power, every_point, signals, debugger, load, queue, long_run;
+	bool tiles, damage, pkru, power, every_point, signals, debugger, load, queue, long_run;
 	enum { ANY, NOT_BOTH, PLAIN } only; /* not with both integer-only tasks and ungated components; neither */
 };
 
@@ -24,6 +24,10 @@ static const struct pass one_cpu[] = {
 	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "signals", 2, 1, .signals = true, .only = NOT_BOTH },
+	{ "tiles", 2, 2, .damage = true, .tiles = true, .only = PLAIN },
+	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
+	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN },
+	{ "tiles, a debugger", 2, 0, .debugger = true, .tiles = true, .only = PLAIN },
 	{ "a debugger, update=flag", 2, 0, .debugger = true },
 	{ "a debugger, update=load", 2, 1, .debugger = true, .load = true, .only = NOT_BOTH },
 	{ "queued updates", 2, 1, .queue = true, .load = true, .only = NOT_BOTH },
@@ -35,6 +39,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
 	{ "two contexts, signals", 2, 0, .signals = true, .only = NOT_BOTH },
+	{ "two contexts, tiles", 2, 0, .tiles = true, .only = PLAIN },
 	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true, .only = NOT_BOTH },
 	{ "two contexts, queued updates", 2, 0, .queue = true, .only = PLAIN },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },
@@ -42,6 +47,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
 	{ "three contexts", 3, 0, .only = NOT_BOTH },
 	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
+	{ "two contexts, tiles, preempted anywhere", 2, 2, .tiles = true, .only = PLAIN, .long_run = true },
 	{ "three contexts, preempted anywhere", 3, 3, .only = PLAIN, .long_run = true },
 };
 
@@ -51,6 +57,7 @@ static bool explore_pass(struct config config, const struct pass *pass)
 		return true;
 	config.users = pass->users;
 	config.suspended = pass->suspended;
+	config.tiles = pass->tiles;
 	config.damage = pass->damage;
 	config.pkru = pass->pkru;
 	config.power = pass->power;

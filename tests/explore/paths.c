@@ -15,6 +15,7 @@
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 #include "tests/explore/points.h"
+#include "tests/explore/tiles.h"
 #include "tests/explore/trail.h"
 
 static struct registers *registers(void)
@@ -46,11 +47,13 @@ static void fork_into(u32 index)
 		fail("out of memory");
 	fpu_fork(&child->fpu);
 	child->logical = parent->logical;
-	child->logical.of[UNGATED] = 0;
+	child->logical.of[UNGATED] = child->logical.of[TILES] = 0;
 	child->pkru = parent->pkru;
 	child->doomed = parent->doomed;
 	if (child->fpu.user.last_cpu != FPU_NO_CPU || !(child->fpu.own_flags & TASK_NEED_FPU_LOAD))
 		fail("I-LIFE: a child is born with valid registers");
+	if (child->fpu.user.xfd != fpu_config.dynamic)
+		fail("I-XFD: a child may use tiles for which it has no room");
 	coroutine_init(index, user_task);
 	child->life = LIFE_ALIVE;
 	parent->child = NOBODY;
@@ -67,7 +70,7 @@ static void exec(bool integer_only)
 	fpu_exec_finish(fpu_exec(&task->fpu, integer_only, spare));
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
-	task->doomed = task->exec = task->handler = task->queue = false;
+	task->doomed = task->exec = task->handler = task->queue = task->room = false;
 	task->frame = (struct door){ 0 };
 }
 
@@ -151,9 +154,7 @@ static bool vector_instruction(void)
 	}
 	value = world.config.pkru ? 0 : fresh_value();
 	task->logical.of[X87] = task->logical.of[MXCSR] = task->logical.of[VECTOR] = value;
-	value = task->logical.of[UNGATED];
 	registers()->values = task->logical;
-	registers()->values.of[UNGATED] = value;
 	return true;
 }
 
@@ -173,8 +174,8 @@ static bool user_step(enum event event)
 	return true;
 }
 
-/* The program runs: its trail is empty but while it traps. */
-static void user_mode(void)
+/* The program runs: its trail is empty but while it traps. What brought it back to the kernel. */
+static enum event user_mode(void)
 {
 	enum event event;
 
@@ -183,13 +184,16 @@ static void user_mode(void)
 		event = choose(IN_USER);
 		trail_begin(event);
 	} while (user_step(event));
+	return event;
 }
 
 static void system_call(enum event event)
 {
 	if (event == EVENT_EXIT) {
 		if (exit_to_user())
-			user_mode();
+			event = user_mode();
+		if (event >= EVENT_TILE)
+			tile_instruction(event);
 	} else if (event == EVENT_SECTION) {
 		section();
 	} else if (event == EVENT_EXEC || event == EVENT_EXEC_INTEGER) {
@@ -228,7 +232,7 @@ static void power(void)
 		fpu_cpu_down(&cpu->fpu);
 		return;
 	}
-	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0 } } };
+	cpu->registers = (struct registers){ .values = { { NOBODYS, NOBODYS, NOBODYS, 0, 0 } } };
 	cpu->interrupts = false;
 	fpu_cpu_up(&cpu->fpu);
 	cpu->interrupts = true;
@@ -247,6 +251,8 @@ void kernel_task(void)
 			section();
 		} else if (event == EVENT_POWER) {
 			power();
+		} else if (event == EVENT_IDLE) {
+			sleep();
 		} else {
 			image_damage(world.task[event - EVENT_DAMAGE_0].fpu.user.fpstate);
 			world.task[event - EVENT_DAMAGE_0].doomed = true;

@@ -22,10 +22,23 @@ static void may_use(const char *what)
 		fail("%s in the kernel with CR0.TS set: #NM", what);
 }
 
+/* XFD is that of the context whose values are moved. */
+static void check_xfd(const struct xsave_area *area, const char *what)
+{
+	for (u32 i = 0; i < world.config.users; i++)
+		if (world.task[i].fpu.user.fpstate == area && world.task[i].fpu.user.xfd != registers()->xfd)
+			fail("I-XFD: %s %c's fpstate under another's XFD", what, 'A' + i);
+}
+
 static void check_area(const struct xsave_area *area, const char *what)
 {
-	if (!image_of(area).used)
+	struct image image = image_of(area);
+
+	if (!image.used)
 		fail("%s an fpstate that was freed", what);
+	if (image.tiles != image.room)
+		fail("%s an fpstate whose XCOMP_BV is not that of its size", what);
+	check_xfd(area, what);
 	may_use("a vector instruction");
 }
 
@@ -52,9 +65,13 @@ void xsaves64(void *p, u64 rfbm)
 		area->xstate_bv |= XFM(XF_CET_U);
 		area->extended[0] = v[UNGATED];
 	}
+	if (rfbm & ~registers()->xfd & XFM(XF_TILEDATA) && v[TILES]) {
+		area->xstate_bv |= XFM(XF_TILEDATA);
+		*image_tiles(area) = v[TILES];
+	}
 }
 
-/* A refused image is torn: x87 is loaded before the fault is found. */
+/* A refused image is torn: x87 is loaded before the fault is found. Nothing is, where XFD disables what is there. */
 static int load(const struct xsave_area *area, u64 rfbm)
 {
 	struct image image = image_of(area);
@@ -63,6 +80,8 @@ static int load(const struct xsave_area *area, u64 rfbm)
 
 	if (!image.written)
 		fail("loads an fpstate that nobody has written yet");
+	if (area->xstate_bv & rfbm & registers()->xfd)
+		fail("I-XFD: #NM in the kernel, at a load of tiles that XFD disables");
 	if (rfbm & XFM(XF_X87))
 		to[X87] = v.of[X87];
 	if (image.damaged)
@@ -73,6 +92,8 @@ static int load(const struct xsave_area *area, u64 rfbm)
 	}
 	if (rfbm & XFM(XF_CET_U))
 		to[UNGATED] = v.of[UNGATED];
+	if (rfbm & XFM(XF_TILEDATA))
+		to[TILES] = v.of[TILES];
 	return 0;
 }
 
@@ -133,13 +154,21 @@ void stts(void)
 
 u64 read_fpu_msr(u32 msr)
 {
+	if (msr == MSR_IA32_XFD_ERR)
+		return registers()->xfd_err;
 	return msr == MSR_IA32_U_CET ? registers()->values.of[UNGATED] : 0;
 }
 
 /* PASID alone has an instruction of its own, and is not here. */
 void write_fpu_msr(u32 msr, u64 value)
 {
-	fail("an MSR is written");
+	explore_point(POINT_MSR);
+	if (msr == MSR_IA32_XFD)
+		registers()->xfd = (u32)value;
+	else if (msr == MSR_IA32_XFD_ERR)
+		registers()->xfd_err = (u32)value;
+	else
+		fail("an MSR is written");
 }
 
 /* The model is not at work: fpu_config.native. */
@@ -158,22 +187,34 @@ void amx_release(struct amx_registers *r)
 	fail("the model is called");
 }
 
-/* There are no tiles, and nothing that XFD could disable. */
 void tilerelease(void)
 {
-	fail("TILERELEASE is executed");
+	explore_point(POINT_TILES);
+	registers()->values.of[TILES] = 0;
 }
 
+/* XINUSE, as far as anybody asks. */
 u64 xgetbv(u32 index)
 {
-	fail("XGETBV is executed");
+	return registers()->values.of[TILES] ? XFM(XF_TILEDATA) : 0;
 }
 
-void registers_start(bool ungated)
+/* Tile data lie behind PKRU in the standard format, and last in an fpstate. */
+static void tiles_start(void)
+{
+	fpu_config.xcr0 |= XFM(XF_TILEDATA);
+	fpu_config.dynamic = XFM(XF_TILEDATA);
+	fpu_config.layout.component[XF_TILEDATA] =
+		(struct xstate_component){ .size = 8, .offset = XSAVE_EXTENDED + 8, .xfd = true };
+}
+
+void registers_start(bool ungated, bool tiles)
 {
 	fpu_config = (struct fpu_config){ .native = true, .pku = true };
 	fpu_config.xcr0 = XFM_LEGACY | XFM(XF_PKRU);
 	fpu_config.xss = ungated ? XFM(XF_CET_U) : 0;
+	if (tiles)
+		tiles_start();
 	fpu_config.layout.user = fpu_config.xcr0;
 	fpu_config.layout.supervisor = XFM(XF_CET_U);
 	fpu_config.mxcsr_mask = 0xffff;
@@ -181,6 +222,7 @@ void registers_start(bool ungated)
 	fpu_config.layout.component[XF_CET_U] = (struct xstate_component){ .size = 16, .supervisor = true };
 	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);
-	fpu_config.ungated = fpu_config.xss;
-	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
+	fpu_config.ungated = fpu_config.mask & ~XFM_LEGACY;
+	fpu_config.size = xstate_compact_size(&fpu_config.layout, fpu_config.mask & ~fpu_config.dynamic);
+	fpu_config.full_size = xstate_compact_size(&fpu_config.layout, fpu_config.mask);
 }

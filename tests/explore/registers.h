@@ -1,7 +1,8 @@
 /*
  * The symbolic register file. A value is 0 (the component's initial value), a small number (what a user wrote;
  * each write takes a number that nobody holds), or GARBAGE (what a kernel section left). x87 stands for FCW, MXCSR
- * for itself, XMM0 for all vector registers, CET_U for the components that CR0.TS does not gate.
+ * for itself, XMM0 for all vector registers, CET_U for the components that CR0.TS does not gate, TILEDATA for those that
+ * XFD disables as well. The components before UNGATED are the user's.
  */
 #ifndef EXPLORE_REGISTERS_H
 #define EXPLORE_REGISTERS_H
@@ -11,7 +12,7 @@
 #define GARBAGE 0xee
 #define NOBODYS 0xcc
 
-enum component { X87, MXCSR, VECTOR, UNGATED, COMPONENTS };
+enum component { X87, MXCSR, VECTOR, TILES, UNGATED, COMPONENTS };
 
 struct values {
 	u8 of[COMPONENTS];
@@ -19,11 +20,11 @@ struct values {
 
 struct registers {
 	struct values values;
-	u32 pkru;
+	u32 pkru, xfd, xfd_err;
 	bool ts;
 };
 
 /* Sets up fpu_config. */
-void registers_start(bool ungated);
+void registers_start(bool ungated, bool tiles);
 
 #endif

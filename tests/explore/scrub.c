@@ -9,8 +9,9 @@
 static void scrub(struct values *values)
 {
 	values->of[X87] = values->of[MXCSR] = values->of[VECTOR] = NOBODYS;
-	if (values->of[UNGATED])
-		values->of[UNGATED] = NOBODYS;
+	for (u32 c = TILES; c < COMPONENTS; c++)
+		if (values->of[c])
+			values->of[c] = NOBODYS;
 }
 
 static bool holds_a_context(const struct cpu *cpu)

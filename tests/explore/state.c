@@ -11,18 +11,18 @@ struct saved_task {
 	struct xsave_area *fpstate;
 	void *sp;
 	struct values logical;
-	u32 pkru, saved_pkru, flags, stack;
+	u32 pkru, saved_pkru, xfd, flags, stack;
 	s32 last_cpu;
 	u16 trail;
 	u8 trail_cpu, life, cpu, child, target;
 	struct door frame, written, queued;
-	bool handler, exec, killed, doomed, bad, queue;
+	bool room, starved, handler, exec, killed, doomed, bad, queue;
 };
 
 struct saved_cpu {
 	const void *owner;
 	struct registers registers;
-	u32 preempt_count, locked;
+	u32 preempt_count, locked, xfd;
 	u8 current, place, next, dead;
 	bool interrupts, in_kernel, online;
 };
@@ -47,6 +47,9 @@ static u32 save_task(u32 index)
 	to.fpstate = task->fpu.user.fpstate;
 	to.last_cpu = task->fpu.user.last_cpu;
 	to.saved_pkru = task->fpu.user.pkru;
+	to.xfd = (u32)task->fpu.user.xfd;
+	to.room = task->room;
+	to.starved = task->starved;
 	to.bad = task->fpu.user.bad;
 	to.flags = task->fpu.flags;
 	to.logical = task->logical;
@@ -83,6 +86,9 @@ static void restore_task(u32 index, u32 part)
 	task->fpu.user.fpstate = from->fpstate;
 	task->fpu.user.last_cpu = from->last_cpu;
 	task->fpu.user.pkru = from->saved_pkru;
+	task->fpu.user.xfd = from->xfd;
+	task->room = from->room;
+	task->starved = from->starved;
 	task->fpu.user.bad = from->bad;
 	task->fpu.flags = from->flags;
 	task->sp = from->sp;
@@ -118,6 +124,7 @@ static u32 save_cpu(u32 index)
 	to.locked = cpu->fpu.locked;
 	to.in_kernel = cpu->fpu.in_kernel;
 	to.online = cpu->fpu.online;
+	to.xfd = (u32)cpu->fpu.xfd;
 	to.registers = cpu->registers;
 	to.preempt_count = cpu->preempt_count;
 	to.current = cpu->current;
@@ -137,6 +144,7 @@ static void restore_cpu(u32 index, u32 part)
 	cpu->fpu.locked = from->locked;
 	cpu->fpu.in_kernel = from->in_kernel;
 	cpu->fpu.online = from->online;
+	cpu->fpu.xfd = from->xfd;
 	cpu->fpu.ts = from->registers.ts;
 	cpu->registers = from->registers;
 	cpu->preempt_count = from->preempt_count;

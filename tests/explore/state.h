@@ -10,7 +10,7 @@
 /* What can be searched; random walks may have more. */
 #define STATE_CPUS 2
 #define STATE_USERS 3
-#define STATE_IMAGES (STATE_USERS + 2)
+#define STATE_IMAGES (2 * STATE_USERS + 1)
 
 struct state {
 	u32 user[STATE_USERS], kernel[STATE_CPUS], cpu[STATE_CPUS], images;

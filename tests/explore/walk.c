@@ -127,6 +127,7 @@ static struct config config_of(u64 seed)
 	config.damage = seed / 288 & 1 && !config.signals && !config.debugger; /* its values can't be right */
 	config.load = seed / 288 & 1;
 	config.queue = config.debugger;
+	config.tiles = seed / 576 & 1;
 	return config;
 }
 

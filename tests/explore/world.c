@@ -7,7 +7,9 @@
 #include "fpu/intonly.h"
 #include "fpu/kernel.h"
 #include "fpu/policy.h"
+#include "fpu/image.h"
 #include "fpu/setup.h"
+#include "fpu/soft.h"
 #include "fpu/trace.h"
 #include "fpu/update.h"
 #include "kernel/bootinfo.h"
@@ -26,6 +28,7 @@ bool fpu_tracing = true;
 void *explorer_sp;
 enum event chosen;
 static bool failed;
+static struct soft_cpu no_model; /* not NULL: tile instructions are executed on struct registers */
 
 struct fpu_cpu *fpu_this_cpu(void)
 {
@@ -120,8 +123,10 @@ static void start_cpu(u8 index)
 {
 	u8 task = KERNEL_TASK(index);
 
-	world.cpu[index] = (struct cpu){ .fpu = { .id = index, .online = true }, .current = task, .next = NOBODY,
-					 .previous = NOBODY, .dead = NOBODY };
+	world.cpu[index] = (struct cpu){ .fpu = { .id = index, .online = true, .soft = &no_model },
+					 .current = task, .next = NOBODY, .previous = NOBODY, .dead = NOBODY };
+	world.cpu[index].fpu.xfd = fpu_config.dynamic;
+	world.cpu[index].registers.xfd = (u32)fpu_config.dynamic;
 	world.task[task].cpu = index;
 	coroutine_init(task, kernel_task);
 }
@@ -132,10 +137,10 @@ void world_start(const struct config *config)
 	memset(stacks, 0, sizeof(stacks));
 	for (u32 i = 0; i < TASKS; i++)
 		world.task[i].cpu = world.task[i].child = world.task[i].target = NOBODY;
+	registers_start(config->ungated, config->tiles);
 	for (u8 i = 0; i < config->cpus; i++)
 		start_cpu(i);
-	registers_start(config->ungated);
-	images_start(config->users);
+	images_start();
 	choose_policy();
 	world.config.every_point = false; /* there is no choice yet */
 	fpu_create(&world.task[0].fpu, false);

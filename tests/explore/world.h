@@ -10,7 +10,7 @@
 #include "tests/explore/registers.h"
 
 #define CPUS_MAX 4
-#define USERS_MAX 8
+#define USERS_MAX 7 /* so that the events fit into the bits of a word */
 #define KERNEL_TASK(cpu) (USERS_MAX + (cpu))
 #define TASKS (USERS_MAX + CPUS_MAX)
 #define NOBODY 0xff
@@ -22,8 +22,9 @@ enum event {
 	EVENT_UNGATED, EVENT_WRPKRU, EVENT_EXIT, EVENT_SECTION, EVENT_FORK_0, EVENT_EXEC = EVENT_FORK_0 + USERS_MAX,
 	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENT_SIGNAL = EVENT_DAMAGE_0 + USERS_MAX,
 	EVENT_SIGRETURN, EVENT_REGSET_0, EVENT_UPDATE_0 = EVENT_REGSET_0 + USERS_MAX,
-	EVENTS = EVENT_UPDATE_0 + USERS_MAX
+	EVENT_TILE = EVENT_UPDATE_0 + USERS_MAX, EVENT_TILE_STARVED, EVENT_RELEASE, EVENT_IDLE, EVENTS
 };
+_Static_assert(EVENTS <= 64, "world_options gives bits of them");
 
 /* Where a CPU is when there is something to choose. */
 enum place { IN_USER, IN_KERNEL, AT_POINT, DYING };
@@ -47,6 +48,8 @@ struct task {
 	u8 cpu;	       /* that it is on, from being chosen until the switch away is complete; or NOBODY */
 	u8 child;      /* that it is making, or NOBODY */
 	u8 target;     /* whose registers it reads or writes through a door, or NOBODY */
+	bool room;     /* for tiles: it has used them */
+	bool starved;  /* memory is out for what it asks for */
 	bool handler;  /* in a signal handler: frame has what it will return to */
 	bool queue;    /* queued waits for it */
 	struct door frame, written, queued; /* written: what the target is to get; queued: of one component */
@@ -73,6 +76,7 @@ struct config {
 	bool pkru;    /* user code writes PKRU, and reads its registers only */
 	bool damage;  /* fpstates get damaged */
 	bool power;   /* CPUs go down and come back */
+	bool tiles;   /* user code uses them; each instruction traps, as where they are modelled */
 	bool signals; /* as in doors.c; and there: */
 	bool debugger; /* reads and writes of registers, updates of one component, */
 	bool load;    /* with update=load */

@@ -44,8 +44,9 @@ def outputs(done, commands):
 class Session:
     """A finished session: what each command printed, in order."""
 
-    def __init__(self, commands, *options, arguments=()):
-        words = [sys.executable, START, *options, "--icount", "--exec", program(), *arguments, "--", "-nx", "-batch",
+    def __init__(self, commands, *options, arguments=None):
+        arguments = arguments or (program(),)
+        words = [sys.executable, START, *options, "--icount", "--exec", *arguments, "--", "-nx", "-batch",
                  *marked(commands)]
         self.done = command(words, stderr=-2)
         self.start, *self.parts = outputs(self.done, commands)
@@ -119,7 +120,7 @@ ACTIVE = [
 CACHED = [
     ("fx-next SWITCH_OUT", r"^CPU 0, task 2 planted, context \d+: SWITCH_OUT, ACTIVE to CACHED$",
      "the task leaves the CPU: always saved", "^  saved: x87 SSE AVX$",
-     r"^#\d+  fpu_switch_out .* at .*fpu/switch.h:\d+\n\d+\s+fpregs_copy_to_memory"),
+     r"^#\d+  fpu_put_away .* at .*fpu/switch.h:\d+\n\d+\s+fpregs_copy_to_memory"),
     ("fx-where 2", "in the kernel: CACHED$", r"^  TASK_NEED_FPU_LOAD +set", "SWITCH_OUT, ACTIVE to CACHED"),
     ("print $fx_state(2)", "= FPU_CACHED$"),
     ("fx-area 2", r"^\d+ bytes, compacted; in use: x87 SSE AVX$", r"^  st0 +0x4000_c90fdaa22168c235  = 3\.141593$",
@@ -187,6 +188,17 @@ FOUR = [
     ("fx-area cpu2 SSE", r"^  xmm3 .*\n.*\n.* double 1\.5 -2\.25$"),
     ("fx-area cpu0 SSE", "!^  xmm3 "),
     ("fx-trace 2",),
+    ("fx-where planted", "^Its XFD is armed for TILEDATA: not used so far"),
+    ("fx-area planted TILEDATA", "^TILEDATA: no room for it in this fpstate: XFD is armed"),
+    ("fx-area init TILEDATA", "^TILEDATA: .* all zero at first$", "^  0: tmm0 row 0 to tmm7 row 15$"),
+    ("fx-next FIRST_USE", r"^CPU 2, task 2 planted, .*: FIRST_USE, ACTIVE to ACTIVE$"),
+    ("fx-next SWITCH_OUT", r"^CPU 2, task 2 planted, .*: SWITCH_OUT, ACTIVE to CACHED$", "^  saved: .*TILECFG TILEDATA"),
+    ("fx-cpu", r"^\*2 +kernel +task 2 planted +task 2 planted +no +0 +0x[0-9a-f]+ +0x[0-9a-f]+ +0x0 ",
+     r"^ 1 .* 0x40000 ", "^XFD: while its bit is set the first use of TILEDATA traps"),
+    ("fx-where planted", "CACHED$", "!XFD"),
+    ("fx-area planted TILEDATA", "^TILEDATA: 8192 bytes at .* in use", r"^  tmm2 row 0 +0x0.*_000000000000004d$"),
+    ("fx-area cpu2 TILECFG", r"^  palette +0x01$", r"^  tmm2 rows +0x01$", r"^  tmm2 colsb +0x0008$"),
+    ("fx-diff planted cpu2", "^the same in both: .*TILECFG TILEDATA"),
     ("fx-next DEATH", r"^CPU 2, task 2 planted, .*: DEATH, ACTIVE to NONE$", "nothing saved or loaded",
      r"fpu_death .* at fpu/life.c:\d+"),
     ("fx-trace 1", r"^\d+ +[\d.]+ +2 +2 +\d+ +DEATH +ACTIVE to NONE .* fpu_death \(fpu/life.c:\d+\)$"),
@@ -196,8 +208,30 @@ FOUR = [
 
 def four_processors():
     """GDB's threads are the CPUs; the trace is on, and its newest record is the transition that GDB stopped at."""
-    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace", arguments=("2",))
+    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace", arguments=(program(), "2"))
     check(session, FOUR)
+
+
+GUEST = [
+    ("fx-next VCPU_ENTER", r"^CPU 0, task 2 paths, .*: VCPU_ENTER, ACTIVE to CACHED$", r"^  saved: .*SSE"),
+    ("fx-next EXIT_TO_USER", r"^CPU 0, the guest of task 2 paths, .*: EXIT_TO_USER, INACTIVE to ACTIVE$"),
+    ("fx-where", r"^the guest of task 2 paths, .* on CPU 0, in the kernel: ACTIVE$"),
+    ("fx-where 2", "^task 2 paths, .* parked while its guest runs: INACTIVE$", "!TASK_NEED_FPU_LOAD",
+     r"^  owner\[0\] +the guest of task 2 paths +so .* not valid", "^  VCPU_ENTER, ACTIVE to CACHED"),
+    ("fx-tasks", "^2 +paths +0 +INACTIVE +1 ", "^g2 +paths +0 +ACTIVE +[2-9] .*stale"),
+    ("fx-next VCPU_EXIT", r"the guest of task 2 paths, .*: VCPU_EXIT, ACTIVE to CACHED$"),
+    ("fx-where g2", "^the guest of task 2 paths, .*: CACHED$"),
+    ("fx-area g2 SSE", r"^  xmm15 .*\n.*\n.* double 8 0$"),
+    ("fx-area paths SSE", r"^  xmm15 .*\n.*\n.* double 10 0$"),
+    ("fx-next EXIT_TO_USER", r"^CPU 0, task 2 paths, "),
+    ("fx-where g2", "^no task g2: there are 2 paths$"),
+]
+
+
+def guest():
+    """Two contexts of one task: which one is meant, where each is, and what is in it."""
+    session = Session([step[0] for step in GUEST], arguments=(os.path.join(BUILD, "user", "bin", "paths"),))
+    check(session, GUEST)
 
 
 def index():
@@ -321,6 +355,7 @@ def looks():
 def tests():
     yield "one processor", one_processor
     yield "four processors", four_processors
+    yield "a guest", guest
     yield "index and help", index
     yield "missing GDB or Python", wrong_gdb
     yield "typed", typed

@@ -7,10 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "insn_samples.h"
+
 #include "fpu/amx_decode.c"
 #include "fpu/amx_dot.c"
 #include "fpu/amx_float.c"
 #include "fpu/amx_ops.c"
+#include "kernel/decode.c"
 #include "kernel/insn.h"
 
 #define ARCH_REQ_XCOMP_PERM 0x1023
@@ -32,82 +35,74 @@ static u64 random_word(void)
 
 /* --- Encodings --- */
 
-#define NONE AMX_NO_REGISTER
+#define AT(...) .memory = { __VA_ARGS__ }
 
 struct sample {
-	const char *text;
-	const u8 *start, *end;
+	struct code code;
 	struct amx_insn insn;
 };
 
-/* The instruction's text goes to the assembler; what follows is what its bytes must mean. */
-#define SAMPLE(n, text, ...)                                                                                        \
-	({                                                                                                           \
-		extern const u8 sample_##n[], sample_end_##n[];                                                      \
-		asm volatile(".pushsection .rodata\n.globl sample_" #n ", sample_end_" #n "\nsample_" #n ":\n\t" text \
-			     "\nsample_end_" #n ":\n\t.byte 0xff\n\t.popsection" ::);                                  \
-		(struct sample){ text, sample_##n, sample_end_##n, { __VA_ARGS__ } };                                \
-	})
+/* What the instruction's bytes must mean comes behind its text. */
+#define SAMPLE(n, text, ...) ((struct sample){ CODE(n, text), { __VA_ARGS__ } })
 
 static void check_sample(struct sample sample)
 {
-	u32 n = (u32)(sample.end - sample.start);
+	u32 n = (u32)(sample.code.end - sample.code.start);
 	struct amx_insn insn;
 
 	sample.insn.length = n;
 	for (u32 known = 0; known < n; known++) {
-		u8 *bytes = exact_copy(sample.start, known);
+		u8 *bytes = exact_copy(sample.code.start, known);
 		int more = amx_decode(bytes, known, &insn);
 
 		free(bytes);
 		if (more <= (int)known || more > (int)n)
-			fail_msg("%s: %d after %u of %u bytes", sample.text, more, known, n);
+			fail_msg("%s: %d after %u of %u bytes", sample.code.text, more, known, n);
 	}
-	if (amx_decode(sample.start, n, &insn))
-		fail_msg("%s is refused", sample.text);
-	if (memcmp(&insn.op, &sample.insn.op, sizeof(insn.op)) || insn.length != n || insn.tile != sample.insn.tile ||
-	    insn.src1 != sample.insn.src1 || insn.src2 != sample.insn.src2 || insn.base != sample.insn.base ||
-	    insn.index != sample.insn.index || insn.scale != sample.insn.scale ||
-	    insn.address32 != sample.insn.address32 || insn.segment != sample.insn.segment ||
-	    insn.displacement != sample.insn.displacement)
-		fail_msg("%s: op %u, tiles %u %u %u, base %u index %u scale %u, displacement %d", sample.text, insn.op,
-			 insn.tile, insn.src1, insn.src2, insn.base, insn.index, insn.scale, insn.displacement);
+	if (amx_decode(sample.code.start, n, &insn))
+		fail_msg("%s is refused", sample.code.text);
+	if (insn.op != sample.insn.op || insn.length != n || insn.tile != sample.insn.tile ||
+	    insn.src1 != sample.insn.src1 || insn.src2 != sample.insn.src2)
+		fail_msg("%s: op %u, tiles %u %u %u", sample.code.text, insn.op, insn.tile, insn.src1, insn.src2);
+	assert_same_operand(sample.code.text, &insn.memory, &sample.insn.memory);
 }
 
 static void decodes_what_the_assembler_makes(void **state)
 {
-	check_sample(SAMPLE(1, "ldtilecfg (%%rax)", AMX_LDTILECFG, .base = 0, .index = NONE));
-	check_sample(SAMPLE(2, "ldtilecfg (%%rsp)", AMX_LDTILECFG, .base = 4, .index = NONE));
-	check_sample(SAMPLE(3, "sttilecfg (%%r13)", AMX_STTILECFG, .base = 13, .index = NONE));
-	check_sample(SAMPLE(4, "sttilecfg -128(%%rbp)", AMX_STTILECFG, .base = 5, .index = NONE, .displacement = -128));
-	check_sample(SAMPLE(5, "ldtilecfg 0x12345(%%rip)", AMX_LDTILECFG, .base = AMX_RIP, .index = NONE,
-			    .displacement = 0x12345));
-	check_sample(SAMPLE(6, "ldtilecfg -0x7fffffff(,%%r9,8)", AMX_LDTILECFG, .base = NONE, .index = 9, .scale = 3,
-			    .displacement = -0x7fffffff));
-	check_sample(SAMPLE(7, "tilerelease", AMX_TILERELEASE, .base = NONE, .index = NONE));
-	check_sample(SAMPLE(8, "tilezero %%tmm7", AMX_TILEZERO, .tile = 7, .base = NONE, .index = NONE));
-	check_sample(SAMPLE(9, "tileloadd (%%rbx,%%rcx,1), %%tmm5", AMX_TILELOADD, .tile = 5, .base = 3, .index = 1));
-	check_sample(SAMPLE(10, "tileloaddt1 64(%%r12,%%r15,4), %%tmm2", AMX_TILELOADD, .tile = 2, .base = 12, .index = 15,
-			    .scale = 2, .displacement = 64));
-	check_sample(SAMPLE(11, "tilestored %%tmm1, 0x1000(%%r8,%%r12,2)", AMX_TILESTORED, .tile = 1, .base = 8,
-			    .index = 12, .scale = 1, .displacement = 0x1000));
-	check_sample(SAMPLE(12, "tileloadd (%%rsi), %%tmm0", AMX_TILELOADD, .base = 6, .index = NONE));
-	check_sample(SAMPLE(13, "tileloadd %%fs:(%%rdi,%%rsi,1), %%tmm0", AMX_TILELOADD, .base = 7, .index = 6,
-			    .segment = AMX_FS));
-	check_sample(SAMPLE(14, "tilestored %%tmm3, %%gs:8(%%edi,%%r10d,1)", AMX_TILESTORED, .tile = 3, .base = 7,
-			    .index = 10, .segment = AMX_GS, .address32 = true, .displacement = 8));
+	check_sample(SAMPLE(1, "ldtilecfg (%%rax)", AMX_LDTILECFG, AT(.base = 0, .index = NONE)));
+	check_sample(SAMPLE(2, "ldtilecfg (%%rsp)", AMX_LDTILECFG, AT(.base = 4, .index = NONE)));
+	check_sample(SAMPLE(3, "sttilecfg (%%r13)", AMX_STTILECFG, AT(.base = 13, .index = NONE)));
+	check_sample(SAMPLE(4, "sttilecfg -128(%%rbp)", AMX_STTILECFG, AT(.base = 5, .index = NONE,
+			    .displacement = -128)));
+	check_sample(SAMPLE(5, "ldtilecfg 0x12345(%%rip)", AMX_LDTILECFG, AT(.base = INSN_RIP, .index = NONE,
+			    .displacement = 0x12345 + 9)));
+	check_sample(SAMPLE(6, "ldtilecfg -0x7fffffff(,%%r9,8)", AMX_LDTILECFG,
+			    AT(.base = NONE, .index = 9, .scale = 3, .displacement = -0x7fffffff)));
+	check_sample(SAMPLE(7, "tilerelease", AMX_TILERELEASE, AT(.base = NONE, .index = NONE)));
+	check_sample(SAMPLE(8, "tilezero %%tmm7", AMX_TILEZERO, .tile = 7, AT(.base = NONE, .index = NONE)));
+	check_sample(SAMPLE(9, "tileloadd (%%rbx,%%rcx,1), %%tmm5", AMX_TILELOADD, .tile = 5,
+			    AT(.base = 3, .index = 1)));
+	check_sample(SAMPLE(10, "tileloaddt1 64(%%r12,%%r15,4), %%tmm2", AMX_TILELOADD, .tile = 2,
+			    AT(.base = 12, .index = 15, .scale = 2, .displacement = 64)));
+	check_sample(SAMPLE(11, "tilestored %%tmm1, 0x1000(%%r8,%%r12,2)", AMX_TILESTORED, .tile = 1, AT(.base = 8,
+			    .index = 12, .scale = 1, .displacement = 0x1000)));
+	check_sample(SAMPLE(12, "tileloadd (%%rsi), %%tmm0", AMX_TILELOADD, AT(.base = 6, .index = NONE)));
+	check_sample(SAMPLE(13, "tileloadd %%fs:(%%rdi,%%rsi,1), %%tmm0", AMX_TILELOADD, AT(.base = 7, .index = 6,
+			    .segment = SEGMENT_FS)));
+	check_sample(SAMPLE(14, "tilestored %%tmm3, %%gs:8(%%edi,%%r10d,1)", AMX_TILESTORED, .tile = 3, AT(.base = 7,
+			    .index = 10, .segment = SEGMENT_GS, .address32 = true, .displacement = 8)));
 	check_sample(SAMPLE(15, "tdpbssd %%tmm1, %%tmm2, %%tmm3", AMX_TDPBSSD, .tile = 3, .src1 = 2, .src2 = 1,
-			    .base = NONE, .index = NONE));
+			    AT(.base = NONE, .index = NONE)));
 	check_sample(SAMPLE(16, "tdpbsud %%tmm7, %%tmm0, %%tmm4", AMX_TDPBSUD, .tile = 4, .src1 = 0, .src2 = 7,
-			    .base = NONE, .index = NONE));
+			    AT(.base = NONE, .index = NONE)));
 	check_sample(SAMPLE(17, "tdpbusd %%tmm0, %%tmm7, %%tmm1", AMX_TDPBUSD, .tile = 1, .src1 = 7, .src2 = 0,
-			    .base = NONE, .index = NONE));
+			    AT(.base = NONE, .index = NONE)));
 	check_sample(SAMPLE(18, "tdpbuud %%tmm5, %%tmm6, %%tmm7", AMX_TDPBUUD, .tile = 7, .src1 = 6, .src2 = 5,
-			    .base = NONE, .index = NONE));
+			    AT(.base = NONE, .index = NONE)));
 	check_sample(SAMPLE(19, "tdpbf16ps %%tmm6, %%tmm5, %%tmm0", AMX_TDPBF16PS, .tile = 0, .src1 = 5, .src2 = 6,
-			    .base = NONE, .index = NONE));
-	check_sample(SAMPLE(20, ".byte 0x65, 0x64, 0x2e, 0x3e, 0x64\n\ttilestored %%tmm0, 0x1000(%%rbx)",
-			    AMX_TILESTORED, .base = 3, .index = NONE, .segment = AMX_FS, .displacement = 0x1000));
+			    AT(.base = NONE, .index = NONE)));
+	check_sample(SAMPLE(20, ".byte 0x65, 0x64, 0x2e, 0x3e, 0x64\n\ttilestored %%tmm0, 0x1000(%%rbx)", AMX_TILESTORED,
+			    AT(.base = 3, .index = NONE, .segment = SEGMENT_FS, .displacement = 0x1000)));
 }
 
 #define REFUSED(...)                                                                           \

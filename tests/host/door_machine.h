@@ -105,6 +105,7 @@ bool boot_option(const char *key, char *buf, size_t size)
 	return true;
 }
 
+#ifndef WITH_MODEL
 int soft_xsaves(struct soft_cpu *cpu, struct xsave_area *area, u64 rfbm)
 {
 	return SOFT_GP;
@@ -118,6 +119,7 @@ int soft_xrstors(struct soft_cpu *cpu, const struct xsave_area *area, u64 rfbm)
 void amx_release(struct amx_registers *r)
 {
 }
+#endif
 
 /* --- A machine with one task --- */
 

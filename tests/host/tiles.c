@@ -291,11 +291,18 @@ static void images_fit_the_task(void **state)
 
 static void xfd_err_is_taken_once(void **state)
 {
+	struct soft_cpu model = { .xfd_err = DYNAMIC };
+
 	configure_tiles();
 	regfile.cpu[0].xfd_err = DYNAMIC;
 	assert_int_equal(fpu_take_xfd_err(&cpus[0]), DYNAMIC);
 	assert_int_equal(fpu_take_xfd_err(&cpus[0]), 0);
 	assert_int_equal(regfile.cpu[0].xfd_err, 0);
+	fpu_config.native = false;
+	cpus[0].soft = &model;
+	assert_int_equal(fpu_take_xfd_err(&cpus[0]), DYNAMIC);
+	assert_int_equal(fpu_take_xfd_err(&cpus[0]), 0);
+	cpus[0].soft = NULL;
 }
 
 int main(void)

@@ -27,7 +27,8 @@ SNAPSHOT_EVERY = 1000
 # A snapshot is several records long, and waits while the table of tasks is being changed.
 SNAPSHOT_SLACK = 100
 SAVES = {("SWITCH_OUT", "ACTIVE"), ("FORK", "ACTIVE"), ("KERNEL_BEGIN", "ACTIVE"),
-         ("SIGNAL_FRAME", "ACTIVE"), ("SIGRETURN", "ACTIVE"), ("REGSET_READ", "ACTIVE"), ("UPDATE_ONE", "ACTIVE")}
+         ("SIGNAL_FRAME", "ACTIVE"), ("SIGRETURN", "ACTIVE"), ("REGSET_READ", "ACTIVE"), ("UPDATE_ONE", "ACTIVE"),
+         ("VCPU_ENTER", "ACTIVE"), ("VCPU_EXIT", "ACTIVE")}
 SHELL = b"""\
 mandelbrot -q | cat
 true
@@ -166,7 +167,11 @@ def small_run(policy, *options):
 
 def many_switches(policy):
     """Thousands of records, faster than a serial line takes them: some may be lost, and counted."""
-    check(*traced(SWITCHING_PROGRAM, "--fpu", policy), policy)
+    records, stats = traced(SWITCHING_PROGRAM, "--fpu", policy)
+    lost = check(records, stats, policy)
+    named = {record["event"]: record["name"] for record in records if record.get("event", "").startswith("VCPU")}
+    expect(lost or named == {"VCPU_ENTER": "tour", "VCPU_EXIT": "guest of tour"}, "who a guest's run is told of",
+           str(named))
 
 
 @functools.lru_cache(maxsize=None)

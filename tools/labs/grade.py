@@ -44,7 +44,9 @@ def work_folder(root):
     """Where grading trees are; one that is left over helps to find out why."""
     folder = os.path.join(root, "build", "labs-work")
     os.makedirs(folder, exist_ok=True)
-    return tempfile.mkdtemp(prefix="grade-", dir=folder)
+    made = tempfile.mkdtemp(prefix="grade-", dir=folder)
+    os.chmod(made, 0o755)           # for LAB_USER
+    return made
 
 
 def sums(stats):
@@ -161,7 +163,7 @@ class Grading:
         try:
             checks.module.check(records, stats, stats["policy"])
         except checks.fail as fail:
-            return str(fail).splitlines()[:story.TEXT_LINES]
+            return [story.readable(line) for line in str(fail).splitlines()[:story.TEXT_LINES]]
         seen = {**sums(stats), **events(records)}
         return [f"{name}: expected at most {limit}, seen {seen.get(name, 0)}" for name, limit in test.most.items()
                 if seen.get(name, 0) > limit] + [

@@ -60,8 +60,10 @@ def contents(path):
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise LabError(f"{path}: not a zip file that can be read") from error
+    except OSError as error:
+        raise LabError(f"{path}: {error.strerror}") from error
+    except zipfile.BadZipFile as error:
+        raise LabError(f"{path}: neither a folder nor a zip file") from error
     tops = {entry.filename.split("/")[0] for entry in entries}
     inside = all("/" in entry.filename for entry in entries)
     around = tops.pop() + "/" if len(tops) == 1 and inside else ""
@@ -98,6 +100,9 @@ def unpack(lab, path, folder):
         for name in lab.owned():
             try:
                 trees.write(folder, name, archive.read(around + name).decode("utf-8"))
+                trees.read_submitted(folder, name)
             except (UnicodeDecodeError, zipfile.BadZipFile):
                 wrong.append(f"{name} is not text")
+            except LabError as error:
+                wrong.append(str(error))
     return wrong, notes

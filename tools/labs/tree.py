@@ -21,6 +21,9 @@ TEACHERS = ("wrong", "tree")
 REUSED = {"boot", "fpu", "kernel", "sched", "user", "explore"}
 RELINKED = "explore/explore"
 WIDTH = 100
+INCLUDE = re.compile(r"(?:#|%:|\?\?=)(?:\s|/\*.*?\*/)*(?:include|import|embed)(?:_next)?\b(?:[ \t]|/\*.*?\*/)*"
+                     r"([^\n]*)", re.DOTALL)
+INSIDE = re.compile(r"[<\"](\w[\w./-]*)[>\"]\s*(?:/[/*].*)?")
 HOLE_HEADER = '#include "labs/hole.h"\n'
 
 
@@ -192,11 +195,23 @@ def submitted(lab, student):
     return student
 
 
+def leads_out(text):
+    """The directive of a text that would bring in a file from outside the tree, where the reference is; or ""."""
+    for match in INCLUDE.finditer(text.replace("\\\n", "")):
+        inside = INSIDE.fullmatch(match[1].strip())
+        if not inside or ".." in inside[1].split("/"):
+            return match[0].strip()
+    return ""
+
+
 def read_submitted(student, name):
-    """A file of the student's; a link could lead to the reference."""
+    """A file of the student's. A link, or an include, could lead to the reference."""
     if os.path.realpath(os.path.join(student, name)) != os.path.join(os.path.realpath(student), name):
         raise LabError(f"{name}: is a link, or lies behind one")
-    return read(student, name)
+    text = read(student, name)
+    if leads_out(text):
+        raise LabError(f"{name}: only files of this tree, by their names: {leads_out(text)}")
+    return text
 
 
 def make_grading_tree(root, lab, student, tree):

@@ -3,5 +3,6 @@ true
 sleep 0.05
 matrix | mandelbrot -q
 crypt
+paths
 intcrash none
 exit

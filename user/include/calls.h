@@ -138,6 +138,31 @@ static inline long update(struct tarry_update *call)
 {
 	return syscall1(TARRY_SYS_UPDATE, call);
 }
+static inline long pasid_bind(void)
+{
+	return syscall0(TARRY_SYS_PASID_BIND);
+}
+static inline long vcpu_create(void) { return syscall0(TARRY_SYS_VCPU_CREATE); }
+static inline long vcpu_run(long fd, const struct tarry_vcpu_regs *regs, uint64_t budget)
+{
+	return syscall3(TARRY_SYS_VCPU_RUN, fd, regs, budget);
+}
+static inline long vcpu_exit_info(long fd, struct tarry_vcpu_exit *info)
+{
+	return syscall2(TARRY_SYS_VCPU_EXIT_INFO, fd, info);
+}
+static inline long vcpu_memory(long fd, const struct tarry_vcpu_memory *memory)
+{
+	return syscall2(TARRY_SYS_VCPU_MEMORY, fd, memory);
+}
+static inline long vcpu_set_fpu(long fd, const struct tarry_vcpu_fpu *fpu)
+{
+	return syscall2(TARRY_SYS_VCPU_SET_FPU, fd, fpu);
+}
+static inline long vcpu_get_fpu(long fd, struct tarry_vcpu_fpu *fpu)
+{
+	return syscall2(TARRY_SYS_VCPU_GET_FPU, fd, fpu);
+}
 static inline long getrandom(void *buf, size_t n, unsigned int flags)
 {
 	return syscall3(SYS_getrandom, buf, n, flags);

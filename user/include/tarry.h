@@ -19,7 +19,14 @@
 #define TARRY_SYS_DEBUG			0x1003
 #define TARRY_SYS_CRYPT			0x1004
 #define TARRY_SYS_UPDATE		0x1005
-#define TARRY_SYS_END			0x1006	/* one past the last */
+#define TARRY_SYS_PASID_BIND		0x1006
+#define TARRY_SYS_VCPU_CREATE		0x1008
+#define TARRY_SYS_VCPU_RUN		0x1009
+#define TARRY_SYS_VCPU_EXIT_INFO	0x100a
+#define TARRY_SYS_VCPU_MEMORY		0x100b
+#define TARRY_SYS_VCPU_SET_FPU		0x100c
+#define TARRY_SYS_VCPU_GET_FPU		0x100d
+#define TARRY_SYS_END			0x100e	/* one past the last */
 
 /* An IPC message travels in rsi, rdx, r10, r8, r9, in this order, both ways. */
 #define TARRY_IPC_WORDS			5
@@ -58,11 +65,16 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
+<<<<<<< HEAD
 	char fpbuf[8];			/* what kind of buffers large fpstates have (fpbuf=) */
 	/* Large fpstates: now, how many, and bytes in them and in what is kept for them; bytes copied, INVLPGs */
 	uint64_t buffers, buffer_bytes, buffer_bytes_copied, invlpgs;
 	/* ... times other CPUs were told to forget a mapping, messages for that, and those taken */
 	uint64_t shootdowns, shootdowns_sent, shootdowns_taken;
+=======
+	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
+	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
+>>>>>>> main
 };
 
 #define TARRY_POLICY_DEFERRED		0
@@ -106,6 +118,107 @@ struct tarry_update {
 	uint32_t zero;
 	uint64_t value;			/* where the new value is; 0: nothing is changed */
 	uint64_t old;			/* where the one before goes, unless queued; or 0 */
+};
+
+/*
+ * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal: its
+ * address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again. What can
+ * be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a page fault.
+ * A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID (xstate=native). EINVAL:
+ * an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those of Intel's DSA.
+ */
+#define TARRY_WQ_ENTRIES		16u	/* commands until the queue is full for some milliseconds */
+
+struct tarry_portal {
+	uint32_t pasid, zero;
+	uint64_t commands, errors;	/* accepted; of these in vain */
+	uint64_t retries;
+};
+
+struct tarry_descriptor {
+	uint32_t pasid;			/* 0: ENQCMD puts it in */
+	uint32_t operation;		/* flags, and the opcode from bit TARRY_WQ_OPCODE on */
+	uint64_t completion;		/* the completion record's address, if the flags say so; aligned to 32 */
+	uint64_t reserved[6];
+};
+
+#define TARRY_WQ_OPCODE			24
+#define TARRY_WQ_NOOP			0u	/* the only one */
+#define TARRY_WQ_ADDRESS_VALID		4u	/* flags: a record is written on errors... */
+#define TARRY_WQ_REPORT			8u	/* ... and on success, too */
+
+struct tarry_completion {
+	uint8_t status, zero[31];
+};
+
+#define TARRY_WQ_SUCCESS		0x01
+#define TARRY_WQ_BAD_OPCODE		0x10
+#define TARRY_WQ_BAD_FLAGS		0x11
+#define TARRY_WQ_BAD_RESERVED		0x12
+
+/*
+ * A guest: code that runs in ring 3 in an address space and with registers of its own, in place of the task that calls
+ * vcpu_run, until something ends the run. Nothing it does reaches its owner: each of its system calls is a hypercall,
+ * each of its faults an exit.
+ *
+ * vcpu_create(): a descriptor, closed on exec, whose last close deletes the guest. EMFILE, ENOMEM. Of all calls on it:
+ * EBADF; EINVAL: not a guest's; EPERM: a child has the descriptor by fork, the guest is its maker's; EBUSY: another
+ * thread has it in hand; EFAULT.
+ *
+ * vcpu_run(fd, struct tarry_vcpu_regs *, budget): the guest starts with these registers, or (NULL) goes on with those
+ * it has. Of RFLAGS only what user code may set counts; segments are flat, with these bases (EINVAL: not canonical). The
+ * run ends after `budget` timer interrupts in guest code, 0: no limit. Returns why it ended, TARRY_VCPU_..., once the
+ * owner's registers are its own again. ENOMEM: no memory for a page of the guest's; it may be run again.
+ *
+ * vcpu_exit_info(fd, struct tarry_vcpu_exit *): the last exit.
+ */
+#define TARRY_VCPU_HYPERCALL		1	/* SYSCALL or INT 0x80; RIP is behind it, the number in RAX */
+#define TARRY_VCPU_FAULT		2	/* an exception; RIP is where the manual says */
+#define TARRY_VCPU_BUDGET		3
+#define TARRY_VCPU_INTERRUPTED		4	/* the owner has a signal to take, or something else to see to */
+
+/* Hypercalls that the kernel answers itself, in RAX; the guest goes on at once. Argument in RDI. */
+#define TARRY_HYPER_CLOCK		0x2000	/* ns since boot */
+#define TARRY_HYPER_RESUMED		0x2001	/* how often the kernel has let it go on in this run */
+#define TARRY_HYPER_XFD			0x2002	/* sets its IA32_XFD; ENODEV: no such component */
+#define TARRY_HYPER_INIT		0x2003	/* makes these components initial */
+#define TARRY_HYPER_END			0x2004
+
+struct tarry_vcpu_regs {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+	uint64_t rip, rflags, rsp, fs_base, gs_base;
+};
+
+struct tarry_vcpu_exit {
+	uint32_t reason;		/* 0: it has not run, or vcpu_run failed */
+	uint32_t vector;		/* fault: 14 #PF and so on, with... */
+	uint64_t error, address;	/* ... error code and, #PF, address; else 0 */
+	uint64_t xfd_err;		/* #NM: what XFD disabled; 0: another reason */
+	uint64_t resumed;		/* how often the kernel let it go on */
+	struct tarry_vcpu_regs regs;
+};
+
+/*
+ * vcpu_memory(fd, struct tarry_vcpu_memory *): gives the guest memory, in place of what was there. `source` is copied,
+ * but a mapping of the owner's that is shared (MAP_SHARED) is shared with the guest, too; 0: zeroes. EINVAL: not whole
+ * pages, outside user space, larger than TARRY_VCPU_MEMORY_MAX, no such rights or key. ENOMEM.
+ */
+#define TARRY_VCPU_MEMORY_MAX		(64ul << 20)
+
+struct tarry_vcpu_memory {
+	uint64_t address, size, source;
+	uint32_t prot, key;		/* PROT_..., protection key */
+};
+
+/*
+ * vcpu_set_fpu(fd, struct tarry_vcpu_fpu *): first the components of `init` become initial, then XFD is set (EINVAL:
+ * a component that has none), then comes the image, in XSAVE's standard format (EINVAL: wrong size, or not loadable): a
+ * component that XFD disables is passed over. vcpu_get_fpu: fills in xfd and size, and the image if `size` was enough.
+ */
+struct tarry_vcpu_fpu {
+	uint64_t image;			/* or 0 */
+	uint64_t size, xfd;
+	uint64_t init;			/* a mask */
 };
 
 /* debug(command, argument): for tests, EPERM unless `debug` is on the command line. */

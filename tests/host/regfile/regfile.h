@@ -24,9 +24,10 @@ enum init_optimisation { INIT_NEVER, INIT_BY_CONTENT, INIT_RANDOM };
 
 struct regfile_knobs {
 	enum init_optimisation init;
-	bool modified;		   /* XSAVES leaves out what has not changed since XRSTORS of the same area */
-	int torn_after;		   /* the next restore faults after that many components; -1: it does not */
-	const void *absent;	   /* an access to this byte is a page fault; NULL: none is */
+	bool fip_skipped_unless_ES; /* save and restore leave FOP, FIP and FDP alone unless FSW.ES is set */
+	bool modified;		    /* XSAVES leaves out what has not changed since XRSTORS of the same area */
+	int torn_after;		    /* the next restore faults after that many components; -1: it does not */
+	const void *absent;	    /* an access to this byte is a page fault; NULL: none is */
 };
 
 struct regfile_cpu {

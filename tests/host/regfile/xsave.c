@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "fpu/insn.h"
 
+#define FSW_ES BIT(7)
 #define FEATURES(cpu) ((cpu)->xcr0 | (cpu)->xss)
 #define LOADS_MXCSR(rfbm) ((rfbm) & (BIT(XF_SSE) | BIT(XF_AVX)))
 
@@ -79,11 +80,21 @@ static int area_fault(const void *area, const u8 *end)
 	return absent && absent >= (const u8 *)area && absent < end ? EXC_PF : 0;
 }
 
+/* FOP, FIP and FDP of the image, or of the registers, stay what they are if the knob says so. */
+static void move_x87(struct xsave_area *to, const struct xsave_area *from)
+{
+	u32 moved = X87_FIRST;
+
+	if (regfile.knobs.fip_skipped_unless_ES && !(from->fsw & FSW_ES))
+		moved = offsetof(struct xsave_area, fop);
+	memcpy(to, from, moved);
+	memcpy(to->st, from->st, sizeof(to->st));
+}
+
 static void put(const struct regfile_cpu *cpu, struct xsave_area *area, u64 xcomp_bv, u32 feature)
 {
 	if (feature == XF_X87) {
-		memcpy(area, &cpu->legacy, X87_FIRST);
-		memcpy(area->st, cpu->legacy.st, sizeof(area->st));
+		move_x87(area, &cpu->legacy);
 	} else if (feature == XF_SSE) {
 		memcpy(&area->mxcsr, &cpu->legacy.mxcsr, 8);
 		memcpy(area->xmm, cpu->legacy.xmm, sizeof(area->xmm));
@@ -163,6 +174,8 @@ void xsaves64(void *area, u64 rfbm)
 
 /* --- Restoring --- */
 
+static const struct xsave_area reset_x87 = { .fcw = FCW_INIT };
+
 static bool reserved_set(const struct xsave_area *area, u32 first)
 {
 	for (u32 i = first; i < ARRAY_SIZE(area->header_reserved); i++)
@@ -214,8 +227,7 @@ static void get(struct regfile_cpu *cpu, const struct xsave_area *area, u32 feat
 	u32 mask = cpu->legacy.mxcsr_mask;
 
 	if (feature == XF_X87) {
-		memcpy(&cpu->legacy, area, X87_FIRST);
-		memcpy(cpu->legacy.st, area->st, sizeof(area->st));
+		move_x87(&cpu->legacy, area);
 	} else if (feature == XF_SSE) {
 		cpu->legacy.mxcsr = area->mxcsr;
 		cpu->legacy.mxcsr_mask = mask;
@@ -240,6 +252,8 @@ static int load_components(struct regfile_cpu *cpu, const struct xsave_area *a, 
 		}
 		if (loaded >> i & 1)
 			get(cpu, a, i);
+		else if (i == XF_X87)
+			move_x87(&cpu->legacy, &reset_x87);
 		else
 			set_initial(cpu, i);
 	}

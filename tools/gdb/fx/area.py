@@ -39,7 +39,8 @@ def component_title(feature, found):
     if found.offsets is None:
         return f"{feature.name}:"
     if number not in found.offsets:
-        return f"{feature.name}: not in the fpstate; kept beside it, as of the task's last switch"
+        return f"{feature.name}: not in the image, " + \
+            ("and all zero at first" if feature.xfd else "but kept beside it, as of the task's last switch")
     title = f"{feature.name}: {feature.size} bytes at {found.offsets[number]}, "
     if found.in_use >> number & 1:
         return title + f"in use (XSTATE_BV bit {number})"
@@ -50,7 +51,7 @@ class Area(Command):
     """A task's fpstate in memory, decoded by CPUID's layout, as integers and as floating-point numbers.
 
 Usage: fx-area TASK [COMPONENT]
-TASK is a tid or a name; or cpuN for what the registers of CPU N hold now; or init for initial values.
+TASK is a tid or a name, or gTID for its guest; or cpuN for what the registers of CPU N hold now; or init for initial values.
 COMPONENT is one of fx-layout's. Without it all are shown, and of those in their initial state only that."""
     name, words = "fx-area", (1, 2)
 
@@ -78,6 +79,8 @@ COMPONENT is one of fx-layout's. Without it all are shown, and of those in their
         enabled = int(kernel.symbol("fpu_config")["features"]) >> number & 1
         if not enabled:
             return "the machine has it, the kernel does not enable it"
+        if int(kernel.symbol("fpu_config")["dynamic"]) >> number & 1 and found.offsets is not None:
+            return "no room for it in this fpstate: XFD is armed, and the first use will make room"
         return values.UNSEEN if found.offsets is None else "not in this fpstate"
 
 

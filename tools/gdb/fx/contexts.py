@@ -39,10 +39,10 @@ def state_of(task, cpus=None):
     """The State of a task that has registers."""
     cpus = cpus or kernel.cpus()
     last_cpu = int(task.context["last_cpu"])
-    running = next((cpu for cpu in cpus if cpu.current == task.address), None)
+    running = None if task.parked else next((cpu for cpu in cpus if cpu.current == task.address), None)
     holder = next((cpu for cpu in cpus if cpu.id == last_cpu), None)
     owns = bool(holder) and holder.owner == task.context_address
-    flag = bool(task.flags & int(kernel.symbol("fpu_load_flag")))
+    flag = task.parked or bool(task.flags & int(kernel.symbol("fpu_load_flag")))
     valid = owns and (not running or running.id == holder.id)
     name = "ACTIVE" if not flag else "CACHED" if valid else "INACTIVE"
     return State(name, running, holder, owns, flag, last_cpu)
@@ -57,7 +57,7 @@ def owner_text(cpu, tasks):
             return words
     task = next((task for task in tasks if task.context_address == cpu.owner), None)
     if not task:
-        return "a context that is gone"
+        return "a context that is gone, or a guest that does not run"
     last_cpu = int(task.context["last_cpu"])
     if last_cpu == cpu.id:
         return str(task)

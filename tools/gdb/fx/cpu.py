@@ -17,11 +17,6 @@ def pkru(task):
     return f"{int(task.context['pkru']):08x}" if task.context is not None else "-"
 
 
-def xfd(cpu):
-    """IA32_XFD, if this kernel keeps one."""
-    return f"{int(cpu.fpu['xfd']):#x}" if any(field.name == "xfd" for field in cpu.fpu.type.fields()) else "unused"
-
-
 def section(cpu):
     if cpu.fpu["in_kernel"]:
         return "open"
@@ -46,11 +41,13 @@ The CPU of the selected thread has a star."""
                 continue
             task = kernel.task_at(cpu.current)
             rows.append((name, mode(cpu), str(task), contexts.owner_text(cpu, tasks), section(cpu),
-                         int(cpu.fpu["ts"]), f"{int(config['xcr0']):#x}", f"{int(config['xss']):#x}", xfd(cpu),
-                         pkru(task)))
+                         int(cpu.fpu["ts"]), f"{int(config['xcr0']):#x}", f"{int(config['xss']):#x}",
+                         f"{int(cpu.fpu['xfd']):#x}", pkru(task)))
         lines = table(rows)
         xcr0, xss = (feature_names(int(config[name])) or "nothing" for name in ("xcr0", "xss"))
+        dynamic = feature_names(int(config["dynamic"]))
         lines += ["", f"XCR0 = {xcr0};  XSS = {xss}" + ("" if config["native"] else " (the model's, like XSAVES)"),
+                  *([f"XFD: while its bit is set the first use of {dynamic} traps."] if dynamic else []),
                   "PKRU: the kernel's copy, as of the task's last switch; while it runs, only the CPU knows its own.",
                   "Values: fx-area cpu0"]
         lines += [f"CPU {cpu.id}: {half}" for cpu in cpus if cpu.fpu["online"] and (half := contexts.unfinished(cpu))]

@@ -13,6 +13,7 @@ import gdb
 
 LONG_MODE_ACTIVE = 1 << 10         # EFER.LMA
 USER_RING = 3
+GUEST = "g"                        # before a tid: the guest that runs in its place
 ADDRESS = (1 << 64) - 1
 checked = set()                    # connections whose machine runs the kernel that GDB has opened
 
@@ -133,21 +134,32 @@ def check(set_up=True):
 
 
 class Task:
-    """One struct task, as it was when it was read."""
+    """One struct task, as it was when it was read, and one of its contexts: the active one, which may be a guest's, or
+    its own, which is parked then."""
 
-    def __init__(self, pointer):
+    def __init__(self, pointer, own=False):
         self.address = address(pointer)
         self.value = pointer.dereference()
         self.value.fetch_lazy()
         self.tid = int(self.value["tid"])
         self.name = text(self.value["name"])
         self.flags = int(self.value["flags"])
-        active = self.value["fpu"]["active"]
-        self.context = active.dereference() if active else None
-        self.context_address = address(active)
+        active, user = self.value["fpu"]["active"], self.value["fpu"]["user"].address
+        self.parked = own and bool(active) and active != user
+        chosen = user if self.parked else active
+        self.context = chosen.dereference() if chosen else None
+        self.context_address = address(chosen)
+        self.guest = self.context is not None and bool(self.context["guest"])
 
     def __str__(self):
-        return f"task {self.tid} {self.name}" if self.tid else f"kernel thread {self.name}"
+        if not self.tid:
+            return f"kernel thread {self.name}"
+        return f"the guest of task {self.tid} {self.name}" if self.guest else f"task {self.tid} {self.name}"
+
+    @property
+    def word(self):
+        """What names it in a command."""
+        return f"{GUEST}{self.tid}" if self.guest else str(self.tid)
 
     @property
     def has_registers(self):
@@ -172,20 +184,22 @@ def cpus():
     return [Cpu(table[i]) for i in range(count)]
 
 
-def task_at(where):
-    return Task(gdb.Value(where).cast(gdb.lookup_type("struct task").pointer()))
+def task_at(where, own=False):
+    return Task(gdb.Value(where).cast(gdb.lookup_type("struct task").pointer()), own)
 
 
 def chain(first):
     """The tasks of one bucket of the tid table."""
     while first:
         task = task_at(first)
+        if task.guest:
+            yield task_at(first, own=True)
         yield task
         first = address(task.value["next_tid"])
 
 
 def tasks():
-    """Every user task, by tid."""
+    """Every user task, by tid, and behind it the guest that runs in its place."""
     table = symbol("tid_table")
     heads = struct.unpack(f"<{table.type.sizeof // 8}Q", memory(address(table.address), table.type.sizeof))
     return sorted((task for head in heads for task in chain(head)), key=lambda task: task.tid)
@@ -220,16 +234,16 @@ def find_task(word=""):
     if not word:
         return task_at(this_cpu().current)
     known = tasks()
-    if word.isdecimal():
-        found = [task for task in known if task.tid == int(word)]
+    if word.removeprefix(GUEST).isdecimal():
+        found = [task for task in known if task.word == word]
     else:
         running = {cpu.current for cpu in cpus()} | {address(cpu.value["idle"]) for cpu in cpus()}
         found = [task for task in known + [task_at(where) for where in sorted(running)
                                            if where not in {task.address for task in known}]
-                 if task.name == word]
+                 if task.name == word and not task.guest]
     if not found:
-        raise gdb.GdbError(f"no task {word}: there are " + ", ".join(f"{t.tid} {t.name}" for t in known))
+        raise gdb.GdbError(f"no task {word}: there are " + ", ".join(f"{t.word} {t.name}" for t in known))
     if len(found) > 1 and found[0].tid:
         raise gdb.GdbError(f"{len(found)} tasks are called {word}: name one by its tid, "
-                           + ", ".join(str(task.tid) for task in found))
+                           + ", ".join(task.word for task in found))
     return found[0]

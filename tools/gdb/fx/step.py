@@ -1,7 +1,7 @@
 """fx-step: runs single instructions, and shows those only that changed something about register contexts.
 
-What is compared: every CPU's owner, kernel section, CR0.TS and locks; every context's state, last_cpu, flag, header
-and PKRU; and the values in the stepping CPU's registers.
+What is compared: every CPU's owner, kernel section, CR0.TS, XFD and locks; every context's state, last_cpu, flag,
+header, PKRU and XFD; and the values in the stepping CPU's registers.
 """
 
 import gdb
@@ -16,6 +16,7 @@ def cpu_facts(cpu, tasks):
     yield f"{name}: current", str(kernel.task_at(cpu.current))
     for field in ("in_kernel", "ts", "locked"):
         yield f"{name}: {field}", str(int(fpu[field]))
+    yield f"{name}: xfd", f"{int(fpu['xfd']):#x}"
 
 
 def task_facts(task, cpus):
@@ -28,6 +29,7 @@ def task_facts(task, cpus):
     for field in ("xstate_bv", "xcomp_bv"):
         yield f"{task}: {field} in memory", f"{int(area[field]):#x}"
     yield f"{task}: pkru", f"{int(context['pkru']):08x}"
+    yield f"{task}: xfd", f"{int(context['xfd']):#x}"
 
 
 def register_facts(cpu):

@@ -11,7 +11,7 @@ import struct
 import gdb
 
 from fx import contexts, kernel
-from fx.layout import compacted, features
+from fx.layout import bits, compacted, features
 
 XMM_BYTES, ST_BYTES = 16, 10
 PAGE_SIZE = 4096
@@ -70,12 +70,29 @@ PIECES = {
     "XF_ZMM_HI256": (32, "vector", "zmm{} high"),
     "XF_PKRU": (4, "pkru", "pkru"),
     "XF_PASID": (8, "hex", "IA32_PASID"),
-    "XF_TILEDATA": (64, "vector", "row {}"),
 }
+TILE_BYTES, TILE_ROWS, TILES = 64, 16, 8
 NAMED = {"XF_CET_U": ("IA32_U_CET", "IA32_PL3_SSP"), "XF_BNDCSR": ("BNDCFGU", "BNDSTATUS")}
 
 
+def decode_tiles(data):
+    return [Register(f"tmm{i // TILE_ROWS} row {i % TILE_ROWS}", row.kind, row.value, row.size)
+            for i, row in enumerate(split(data, TILE_BYTES, "vector", ""))]
+
+
+def decode_tile_config(data):
+    """How many rows of how many bytes each tile has."""
+    palette, start, *shapes = struct.unpack("<2B14x16H16B", data)
+    return [Register("palette", "hex", palette, 1), Register("start_row", "hex", start, 1),
+            *(Register(f"tmm{i} {name}", "hex", shapes[at + i], size)
+              for i in range(TILES) for name, at, size in (("rows", 16, 1), ("colsb", 0, 2)))]
+
+
 def decode_piece(enumerator, data):
+    if enumerator == "XF_TILEDATA":
+        return decode_tiles(data)
+    if enumerator == "XF_TILECFG":
+        return decode_tile_config(data)
     if enumerator in PIECES:
         return split(data, *PIECES[enumerator])
     if enumerator in NAMED:
@@ -120,10 +137,12 @@ def area_registers(where, offsets, known):
 
 def initial(known=None):
     """Initial values, from the image that the kernel loads for them."""
-    known = known or features()
-    image = kernel.symbol("init_image", "fpu/image.c")
-    offsets, size = compacted(known, int(kernel.symbol("fpu_config")["mask"]))
+    known, names = known or features(), {value: name for name, value in numbers().items()}
+    image, config = kernel.symbol("init_image", "fpu/image.c"), kernel.symbol("fpu_config")
+    offsets, size = compacted(known, int(config["mask"]) & ~int(config["dynamic"]))
     registers = area_registers(kernel.address(image), offsets, known)
+    for number in bits(int(config["dynamic"])):             # all zero, and the image has no room for them
+        registers[number] = decode_piece(names[number], bytes(known[number].size))
     return Values("initial values", registers, 0, offsets, size)
 
 
@@ -137,7 +156,7 @@ def of_task(task):
     clean = initial(known).registers
     for number in registers:
         if not in_use >> number & 1:
-            registers[number] = clean.get(number) or [dataclasses.replace(r, value=0) for r in registers[number]]
+            registers[number] = clean[number]
     state = contexts.state_of(task)
     values = Values(f"{task}, context {int(context['id'])}, fpstate at {where:#x}", registers, in_use, offsets, size)
     if kernel.symbol("fpu_config")["pku"]:
@@ -174,6 +193,15 @@ def monitor_x87(shown):
             *(Register(f"st{i}", "x87", physical[(top + i) % 8], ST_BYTES) for i in range(8))]
 
 
+def modelled(soft, at):
+    """The registers of a CPU that the model has in memory."""
+    enabled, tiles = int(kernel.symbol("fpu_config")["features"]), soft["tiles"]
+    found = {"XF_PASID": [Register("IA32_PASID", "hex", int(soft["pasid"]), 8)],
+             "XF_TILECFG": decode_tile_config(array_bytes(tiles["config"])),
+             "XF_TILEDATA": decode_tiles(array_bytes(tiles["tile"]))}
+    return {at[name]: registers for name, registers in found.items() if enabled >> at[name] & 1}
+
+
 def of_cpu(cpu):
     """What the registers of a CPU hold now."""
     shown, at = monitor_text(cpu), numbers()
@@ -186,8 +214,8 @@ def of_cpu(cpu):
     if "YMM" in shown:
         registers[at["XF_AVX"]] = [Register(f"ymm{i} high", "vector", v >> 8 * XMM_BYTES, XMM_BYTES)
                                    for i, v in enumerate(vectors)]
-    if int(kernel.symbol("fpu_config")["xss"]) >> at["XF_PASID"] & 1 and cpu.fpu["soft"]:
-        registers[at["XF_PASID"]] = [Register("IA32_PASID", "hex", int(cpu.fpu["soft"]["pasid"]), 8)]
+    if cpu.fpu["soft"]:
+        registers.update(modelled(cpu.fpu["soft"].dereference(), at))
     return Values(f"registers of CPU {cpu.id} ({contexts.owner_text(cpu, kernel.tasks())})", registers)
 
 

@@ -70,7 +70,8 @@ def description():
     context, step = frame.read_var("context"), contexts.step(frame.read_var("step").dereference())
     known = [*kernel.tasks(), kernel.find_task()]           # at its end a task is in no table
     owner = next((task for task in known if task.context_address == kernel.address(context)), None)
-    lines = [f"CPU {step.cpu}, {owner or 'a task that is being made'}, context {int(context['id'])}: {step}",
+    nobody = f"a guest of {kernel.find_task()}" if context["guest"] else "a task that is being made"
+    lines = [f"CPU {step.cpu}, {owner or nobody}, context {int(context['id'])}: {step}",
              f"  {step.text}: {step.reason}", f"  {contexts.moved_text(step, int(frame.read_var('moved')))}"]
     (frame_of(step.function) or gdb.newest_frame()).select()
     return lines

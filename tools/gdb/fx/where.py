@@ -38,11 +38,11 @@ def on_cpu(task, state):
     if state.running:
         where = "user mode" if on_thread_of(state.running, kernel.user_mode) else "the kernel"
         return f"on CPU {state.running.id}, in {where}"
-    return f"not running (it was on CPU {int(task.value['cpu'])})"
+    return "parked while its guest runs" if task.parked else f"not running (it was on CPU {int(task.value['cpu'])})"
 
 
-def evidence(state, tasks):
-    """The rule's three facts, and what follows from each."""
+def evidence(task, state, tasks):
+    """The rule's three facts, and what follows from each; the flag is about the active context only."""
     if not state.holder:
         yield "last_cpu", "none", "so no CPU's registers are valid for it"
     else:
@@ -51,6 +51,8 @@ def evidence(state, tasks):
             f"so if any registers hold it, those of CPU {cpu} do"
         yield f"owner[{cpu}]", "this context" if state.owns else contexts.owner_text(state.holder, tasks), \
             f"so the registers of CPU {cpu} are {'valid' if state.owns else 'not valid'} for it"
+    if task.parked:
+        return
     yield "TASK_NEED_FPU_LOAD", "set" if state.load_flag else "clear", \
         f"so it is {f'not ACTIVE: {due(state)}' if state.load_flag else 'ACTIVE'}"
 
@@ -77,7 +79,8 @@ class Where(Command):
     """Where the current values of a task's registers are, and why.
 
 Usage: fx-where [TASK]
-TASK is a tid or a name; without it, the current task of the selected CPU (`info threads`)."""
+TASK is a tid or a name, or gTID for the guest that runs in that task's place; without it, the current task of the
+selected CPU (`info threads`), or its guest."""
     name, words = "fx-where", (0, 1)
 
     def run(self, words):
@@ -90,8 +93,10 @@ TASK is a tid or a name; without it, the current task of the selected CPU (`info
                  f"  {meaning(state)}"]
         if half:
             lines.append(f"  But {half}: until its end these may contradict each other.")
-        lines += ["Why, by the rule of fpu/context.h:", *table(list(evidence(state, tasks)), "  "),
-                  "How it came to be so:"]
+        armed = feature_names(int(task.context["xfd"]))
+        lines += ["Why, by the rule of fpu/context.h:", *table(list(evidence(task, state, tasks)), "  "),
+                  *([f"Its XFD is armed for {armed}: " + ("a first use will trap." if task.guest else
+                     "not used so far, and its fpstate has no room for it.")] if armed else []), "How it came to be so:"]
         for last in contexts.history(task.context, 1):
             lines += [f"  {last}, on CPU {last.cpu}, by {last.function} ({last.place})",
                       f"  {last.text}: {last.reason}", *since(state, last, tasks)]
@@ -136,7 +141,7 @@ Usage: fx-tasks"""
     def run(self, words):
         cpus, rows = kernel.cpus(), [("tid", "name", "CPU", "state", "context", "last_cpu", "in memory, not initial")]
         for task in kernel.tasks():
-            row = (task.tid, task.name, int(task.value["cpu"]))
+            row = (task.word, task.name, int(task.value["cpu"]))
             if task.has_registers:
                 state = contexts.state_of(task, cpus)
                 in_use = feature_names(int(task.context["fpstate"]["xstate_bv"])) or "none"
