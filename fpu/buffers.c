@@ -210,14 +210,6 @@ void fpu_buffer_free(struct xsave_area *area)
 	fpu_buffers.free(area);
 }
 
-void fpu_fpstate_free(struct xsave_area *area)
-{
-	if (area && fpu_is_large(area))
-		fpu_buffer_free(area);
-	else
-		fpu_area_free(area);
-}
-
 u64 fpu_buffers_held(void)
 {
 	return held;

@@ -49,7 +49,8 @@ static inline bool fpu_is_large(const struct xsave_area *area)
 	return area->xcomp_bv & XFM(XF_TILEDATA);
 }
 
-/* Of either size, or NULL. */
+/* life.c: of either size, with initial values, by the components that it has room for. NULL when memory is out. */
+struct xsave_area *fpu_fpstate_alloc(u64 features);
 void fpu_fpstate_free(struct xsave_area *area);
 
 /* Where the bytes of an fpstate from an offset on are, and how many of size lie together there. */

@@ -21,14 +21,22 @@ static u64 first_features(void)
 	return fpu_config.mask & ~fpu_config.dynamic;
 }
 
-/* An fpstate of initial values, or NULL. */
-static struct xsave_area *new_fpstate(void)
+struct xsave_area *fpu_fpstate_alloc(u64 features)
 {
-	struct xsave_area *area = fpu_area_alloc(fpu_config.size);
+	bool large = features & fpu_config.dynamic;
+	struct xsave_area *area = large ? fpu_buffer_alloc() : fpu_area_alloc(fpu_config.size);
 
 	if (area)
-		fpu_image_reset(area, first_features());
+		fpu_image_reset(area, features);
 	return area;
+}
+
+void fpu_fpstate_free(struct xsave_area *area)
+{
+	if (area && fpu_is_large(area))
+		fpu_buffer_free(area);
+	else
+		fpu_area_free(area);
 }
 
 bool fpu_create(struct fpu_task *task, bool integer_only)
@@ -36,7 +44,7 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT, .xfd = fpu_config.dynamic };
 	task->active = &task->user;
 	task->own_flags |= TASK_NEED_FPU_LOAD;
-	if (!integer_only && !(task->user.fpstate = new_fpstate()))
+	if (!integer_only && !(task->user.fpstate = fpu_fpstate_alloc(first_features())))
 		return false;
 	fpu_context_born(&task->user);
 	return true;
@@ -80,7 +88,7 @@ bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsa
 {
 	bool needed = !integer_only && (!task->user.fpstate || task->user.xfd != fpu_config.dynamic);
 
-	*spare = needed ? new_fpstate() : NULL;
+	*spare = needed ? fpu_fpstate_alloc(first_features()) : NULL;
 	return !needed || *spare;
 }
 

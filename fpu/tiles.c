@@ -44,12 +44,11 @@ void fpu_tiles_put(void)
 bool fpu_first_use(struct fpu_task *task, u64 components)
 {
 	u64 xfd = task->user.xfd & ~components, flags;
-	struct xsave_area *area = fpu_buffer_alloc();
+	struct xsave_area *area = fpu_fpstate_alloc(fpu_config.mask & ~xfd);
 	struct fpu_cpu *cpu;
 
 	if (!area)
 		return false;
-	fpu_image_reset(area, fpu_config.mask & ~xfd);
 	flags = irq_save();
 	cpu = fpu_this_cpu();
 	fpu_clear_ts(cpu);

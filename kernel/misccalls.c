@@ -300,12 +300,9 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.policy = policy_number(),
 		.keep_registers = fpu_intonly_keeps(),
 		.heap_objects = heap_objects(),
-<<<<<<< HEAD
 		.buffers = fpu_buffers_held(),
 		.buffer_bytes = fpu_buffers_bytes(),
-=======
 		.pasid_strays = wq_strays(),
->>>>>>> main
 	};
 
 	copy_string(stats.fpbuf, fpu_buffers.name, sizeof(stats.fpbuf));

@@ -311,13 +311,9 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	use_address_space(task, mm);
 	take_over_pid(task, task->process);
 	task->process->exec = false;
-<<<<<<< HEAD
+	task->process->execed = true;
 	spare = fpu_exec(&task->fpu, image.integer_only, spare);
 	flags = spin_lock_irq(&task_lock); /* who looks at all tasks' fpstates does so with it */
-=======
-	task->process->execed = true;
-	fpu_exec(&task->fpu, image.integer_only, spare);
->>>>>>> main
 	task->process->xcomp_permitted = 0;
 	spin_unlock_irq(&task_lock, flags);
 	fpu_exec_finish(spare);

@@ -14,16 +14,10 @@ from framework import FAILED, OK, Outcome, excerpt
 
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2"
-<<<<<<< HEAD
-FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pkeys", "ptracefp",
-                "sigframe", "sigkeys", "signals", "update")
-BUFFER_PROGRAMS, BUFFER_STRATEGIES = ("amxstate", "buffers"), ("cache", "vmalloc", "copy", "map")
-SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", *FPU_PROGRAMS)
-=======
 FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pasid", "pkeys",
                 "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu")
 SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", "vcpubad", *FPU_PROGRAMS)
->>>>>>> main
+BUFFER_PROGRAMS, BUFFER_STRATEGIES = ("amxstate", "buffers"), ("cache", "vmalloc", "copy", "map")
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
 # What does not need the debug call, and whether it is refused without the word.

@@ -152,17 +152,21 @@ void fpu_area_free(struct xsave_area *area)
 	memset(area, POISON, AREA_SIZE);
 }
 
-<<<<<<< HEAD
 struct fpu_buffers fpu_buffers;
 
-void fpu_fpstate_free(struct xsave_area *area)
+struct xsave_area *fpu_buffer_alloc(void)
+{
+	return fpu_area_alloc(fpu_config.full_size);
+}
+
+void fpu_buffer_free(struct xsave_area *area)
 {
 	fpu_area_free(area);
-=======
+}
+
 u8 *image_tiles(struct xsave_area *area)
 {
 	return (u8 *)area + xstate_compact_offset(&fpu_config.layout, fpu_config.mask, XF_TILEDATA);
->>>>>>> main
 }
 
 u32 images_count(void)

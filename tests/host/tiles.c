@@ -28,16 +28,6 @@ void fpu_area_free(struct xsave_area *area)
 	free(area);
 }
 
-struct xsave_area *fpu_buffer_alloc(void)
-{
-	return fpu_area_alloc(fpu_config.full_size);
-}
-
-void fpu_fpstate_free(struct xsave_area *area)
-{
-	fpu_area_free(area);
-}
-
 void fpu_intonly_disturb(struct fpu_task *task)
 {
 	assert_non_null(task->user.fpstate);

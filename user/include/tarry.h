@@ -65,16 +65,13 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
-<<<<<<< HEAD
+	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
+	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
 	char fpbuf[8];			/* what kind of buffers large fpstates have (fpbuf=) */
 	/* Large fpstates: now, how many, and bytes in them and in what is kept for them; bytes copied, INVLPGs */
 	uint64_t buffers, buffer_bytes, buffer_bytes_copied, invlpgs;
 	/* ... times other CPUs were told to forget a mapping, messages for that, and those taken */
 	uint64_t shootdowns, shootdowns_sent, shootdowns_taken;
-=======
-	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
-	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
->>>>>>> main
 };
 
 #define TARRY_POLICY_DEFERRED		0
