@@ -10,7 +10,7 @@
 
 #define MAX_INSN_LENGTH 15
 
-/* Register numbers, as encodings have them: 4 is RSP; and two that are none. */
+/* Register numbers, as encodings have them, and two that are none of the sixteen. */
 #define INSN_RSP 4
 #define INSN_RBP 5
 #define INSN_NO_REGISTER 16
@@ -26,7 +26,7 @@ struct operand {
 };
 #define NO_OPERAND (struct operand){ .base = INSN_NO_REGISTER, .index = INSN_NO_REGISTER }
 
-/* ModRM's first and last field. */
+/* ModRM's fields; no memory operand where mod is MODRM_REGISTERS. */
 #define MODRM_REGISTERS 3
 #define MODRM_MOD(modrm) ((modrm) >> 6)
 #define MODRM_REG(modrm) ((modrm) >> 3 & 7)

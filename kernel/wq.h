@@ -17,8 +17,9 @@ bool wq_portal_at(u64 address);
 bool wq_submit(const struct tarry_descriptor *command);
 
 /*
- * #GP in user mode. True if the running thread had no PASID and its process has one: it has it now, and is to try
- * again (seed 003). False: the #GP is a real one. Preemptible, interrupts on.
+ * #GP in user mode, whatever the instruction: trying again tells. True if the running thread had no PASID and its
+ * process has one: it has it now, and is to try again (seed 003; Linux's try_fixup_enqcmd_gp). False: the #GP is a real
+ * one. Preemptible, interrupts on.
  */
 bool pasid_populate(void);
 

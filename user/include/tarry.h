@@ -65,7 +65,7 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
-	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
+	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first #GP */
 	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
 };
 
