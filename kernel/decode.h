@@ -1,7 +1,7 @@
 /*
- * What the instructions that the kernel executes for a program have in common: prefixes and the memory operand (manual,
- * volume 2, chapter 2). Pure code, the same in the kernel and in host tests: takes no byte for granted that it has not
- * been given.
+ * What the instructions that the kernel executes for a program have in common: prefixes and the memory operand
+ * (manual, volume 2, chapter 2). Pure code, the same in the kernel and in host tests: takes no byte for granted that
+ * it has not been given.
  */
 #ifndef KERNEL_DECODE_H
 #define KERNEL_DECODE_H
@@ -38,8 +38,9 @@ struct operand {
 u32 decode_prefixes(const u8 *bytes, u32 n, struct operand *operand);
 
 /*
- * The memory operand that ends the instruction; at is ModRM's place, which is among the n bytes, x and b are 8 where the
- * prefix extends the index and the base. 0 and the instruction's length, or the number of bytes that are needed to go on.
+ * The memory operand that ends the instruction; at is ModRM's place, which is among the n bytes, x and b are 8 where
+ * the prefix extends the index and the base. 0 and the instruction's length, or the number of bytes that are needed
+ * to go on.
  */
 int decode_operand(const u8 *bytes, u32 n, u32 at, u8 x, u8 b, struct operand *operand, u32 *length);
 

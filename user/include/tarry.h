@@ -113,11 +113,12 @@ struct tarry_update {
 };
 
 /*
- * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal: its
- * address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again. What can
- * be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a page fault.
- * A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID (xstate=native). EINVAL:
- * an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those of Intel's DSA.
+ * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal:
+ * its address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again.
+ * What can be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a
+ * page fault. A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID
+ * (xstate=native). EINVAL: an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those
+ * of Intel's DSA.
  */
 #define TARRY_WQ_ENTRIES		16u	/* commands until the queue is full for some milliseconds */
 
