@@ -15,7 +15,7 @@ from framework import FAILED, OK, Outcome, excerpt
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2"
 FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pasid", "pkeys",
-                "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu")
+                "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu", "vcpustate")
 SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", "vcpubad", *FPU_PROGRAMS)
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")

@@ -9,8 +9,9 @@
 #include "ptrace.h"
 #include "signals.h"
 #include "threads.h"
+#include "vcpu.h"
 
-enum { SI_KERNEL = 0x80, SEGV_MAPERR = 1, SEGV_ACCERR = 2, EXC_GP = 13, EXC_PF = 14, ENQCMD_LENGTH = 5 };
+enum { SI_KERNEL = 0x80, SEGV_MAPERR = 1, SEGV_ACCERR = 2, ENQCMD_LENGTH = 5 };
 enum { PROCESSES = 4, TURNS = 60, ROUNDS = 200 };
 #define RW	(PROT_READ | PROT_WRITE)
 #define ZF	0x40ul
@@ -67,7 +68,7 @@ static void expect_protection(int signal)
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_info.code, SI_KERNEL);
 	EXPECT_EQ(last_info.address, 0);
-	EXPECT_EQ(last_context.trap, EXC_GP);
+	EXPECT_EQ(last_context.trap, EXC_PROTECTION);
 	EXPECT_EQ(last_context.error, 0);
 }
 
@@ -77,7 +78,7 @@ static void expect_page_fault(int signal, int code, uint64_t address, uint64_t e
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_info.code, code);
 	EXPECT_EQ(last_info.address, address);
-	EXPECT_EQ(last_context.trap, EXC_PF);
+	EXPECT_EQ(last_context.trap, EXC_PAGE_FAULT);
 	EXPECT_EQ(last_context.error & 6, error);
 }
 
@@ -486,6 +487,27 @@ static void integer_only(void)
 	EXPECT_EQ(portal->commands, 2);
 }
 
+/* Neither its owner's, nor does its #GP get it one. */
+static void guests(void)
+{
+	struct guest g;
+
+	bind();
+	submit();
+	guest_make(&g, guest_enqcmd);
+	EXPECT_EQ(give(g.fd, NOWHERE, portal, PAGE_SIZE, RW), 0);
+	*(struct tarry_descriptor *)g.data = command;
+	for (int i = 0; i < 3; i++) {
+		g.regs.rsi = NOWHERE;
+		EXPECT_EQ(guest_run(&g), TARRY_VCPU_FAULT);
+		EXPECT_EQ(g.exit.vector, EXC_PROTECTION);
+		EXPECT_EQ(g.exit.regs.rip, guest_address(guest_enqcmd));
+		submit();
+	}
+	EXPECT_EQ(portal->commands, 4);
+	guest_end_of(&g);
+}
+
 /* The device does not know whom a number belonged to that is nobody's; and writes to nobody's memory. */
 static void strays(void)
 {
@@ -609,6 +631,7 @@ IN_CHILD(neighbours, neighbours)
 IN_CHILD(forks, forks)
 IN_CHILD(execs, execs)
 IN_CHILD(integer_only, integer_only)
+IN_CHILD(guests, guests)
 IN_CHILD(strays, strays)
 IN_CHILD(memory, no_memory)
 IN_CHILD(signals, signals)
@@ -642,6 +665,7 @@ static const struct ktap_test tests[] = {
 	{ "fork", test_forks },
 	{ "exec", test_execs },
 	{ "an integer-only program", test_integer_only },
+	{ "a guest", test_guests },
 	{ "a PASID that is nobody's", test_strays_if },
 	{ "signals", test_signals },
 	{ "a debugger", test_traced },

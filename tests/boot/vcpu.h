@@ -58,13 +58,15 @@ __asm__(".pushsection .text.guest, \"ax\"\n"
 	"guest_store: tilestored %tmm0, 2048(%rdi,%rsi)\n" GUEST_DONE
 	"guest_xfd: movl $0x2002, %eax\n syscall\n movq %rax, %r8\n" GUEST_DONE
 	"guest_init: movl $0x2003, %eax\n syscall\n movq %rax, %r8\n" GUEST_DONE
+	"guest_enqcmd: enqcmd (%rdi), %rsi\n" GUEST_DONE
 	"guest_bases: rdfsbase %r8\n rdgsbase %r9\n" GUEST_DONE
 	".balign 4096\n"
 	"guest_end: .popsection");
 
 extern const char guest_code[], guest_end[], guest_compute[], guest_keep[], guest_hold[], guest_done[], guest_int80[],
 	guest_spin[], guest_ud[], guest_divide[], guest_halt[], guest_int3[], guest_read[], guest_write[], guest_push[],
-	guest_jump[], guest_keys[], guest_tiles[], guest_tile[], guest_store[], guest_xfd[], guest_init[], guest_bases[];
+	guest_jump[], guest_keys[], guest_tiles[], guest_tile[], guest_store[], guest_xfd[], guest_init[],
+	guest_enqcmd[], guest_bases[];
 
 struct guest {
 	long fd;
@@ -129,6 +131,13 @@ static inline long guest_run(struct guest *g)
 #define NEED_VCPU() do {						\
 	if (!on_tarry())						\
 		SKIP("guests are Tarry's own");				\
+} while (0)
+
+/* Of a program that has registers.h. */
+#define NEED_AVX() do {							\
+	NEED_VCPU();							\
+	if (!avx)							\
+		SKIP("no AVX");						\
 } while (0)
 
 #endif

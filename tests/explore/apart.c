@@ -16,12 +16,12 @@ static struct belongings before[CPUS_MAX];
 static void collect(struct belongings *to, const struct cpu *cpu)
 {
 	const struct task *task = &world.task[cpu->current];
-	bool memory = task->fpu.user.fpstate && task->fpu.active;
+	const struct fpu_context *context = task->fpu.active;
 
 	to->fpu = cpu->fpu;
 	to->registers = cpu->registers;
 	to->task = task->fpu;
-	to->image = memory ? image_of(task->fpu.user.fpstate) : (struct image){ .used = false };
+	to->image = context && context->fpstate ? image_of(context->fpstate) : (struct image){ .used = false };
 }
 
 void apart_before(u8 self)

@@ -25,7 +25,7 @@ static const char *whose(u8 value)
 		return "nobody's";
 	for (u32 i = 0; i < world.config.users; i++)
 		for (u32 c = 0; c < COMPONENTS; c++)
-			if (world.task[i].life == LIFE_ALIVE && world.task[i].logical.of[c] == value) {
+			if (has_context(&world.task[i]) && world.task[i].logical.of[c] == value) {
 				name[0] = (char)('A' + i);
 				return name;
 			}
@@ -47,12 +47,14 @@ static bool lazy(void)
 	return fpu_policy.name == fpu_lazy.name;
 }
 
-static void check_active(u32 index)
+/* The values of a context in the registers of its carrier's CPU. */
+static void check_active(u32 index, u8 carrier)
 {
 	const struct task *task = &world.task[index];
-	const struct cpu *cpu = &world.cpu[task->cpu];
+	u8 on = world.task[carrier].cpu;
+	const struct cpu *cpu = &world.cpu[on];
 
-	if (task->cpu == NOBODY || cpu->current != index || !is_valid(cpu, task->fpu.active))
+	if (on == NOBODY || cpu->current != carrier || !is_valid(cpu, &task->fpu.user))
 		fail("I-ONE: %c's load flag is clear, but the registers are not its own", 'A' + index);
 	if (cpu->registers.ts)
 		fail("I-ONE: %c is ACTIVE with CR0.TS set", 'A' + index);
@@ -93,8 +95,9 @@ static void check_room(u32 index)
 {
 	const struct task *task = &world.task[index];
 	struct image image = image_of(task->fpu.user.fpstate);
+	bool room = fpu_config.dynamic & ~task->fpu.user.xfd || (fpu_config.dynamic && task->life == LIFE_GUEST);
 
-	if (image.room != image.tiles || image.room != !!(fpu_config.dynamic & ~task->fpu.user.xfd))
+	if (image.room != image.tiles || image.room != room)
 		fail("I-SIZE: %c's fpstate, its XCOMP_BV and XFD don't agree about tiles", 'A' + index);
 	if (!task->trail && image.room != task->room)
 		fail("I-XFD: %c %s", 'A' + index, image.room ? "has room for tiles without a first use"
@@ -106,12 +109,17 @@ static void check_room(u32 index)
 static void check_task(u32 index)
 {
 	const struct task *task = &world.task[index];
+	u8 carrier = world_carrier(index);
 
 	if (task->fpu.user.fpstate && !task->exec)
 		check_room(index);
-	if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
+	if (carrier != NOBODY && world.task[carrier].fpu.active != &task->fpu.user)
+		fail("I-GUEST: %c runs with other registers than %c's", 'A' + carrier, 'A' + index);
+	if (task->life == LIFE_GUEST && !(task->fpu.flags & TASK_NEED_FPU_LOAD))
+		fail("I-GUEST: the guest's own flag says that it is ACTIVE");
+	if (carrier != NOBODY && !(world.task[carrier].fpu.flags & TASK_NEED_FPU_LOAD)) {
 		if (task->fpu.user.fpstate)
-			check_active(index);
+			check_active(index, carrier);
 		else
 			check_integer_only(index);
 		return;
@@ -127,7 +135,7 @@ static void check_task(u32 index)
 /* Its CPU is half-way through something that it takes part in. */
 static bool busy(u32 index)
 {
-	u8 cpu = world.task[index].cpu;
+	u8 carrier = world_carrier(index), cpu = world.task[carrier == NOBODY ? index : carrier].cpu;
 
 	return cpu != NOBODY && !is_steady(&world.cpu[cpu]);
 }
@@ -152,11 +160,13 @@ static void check_owner(const struct cpu *cpu)
 /* What a switch changes at once. */
 static void check_at_once(const struct cpu *cpu)
 {
-	const struct fpu_context *context = world.task[cpu->current].fpu.active;
+	const struct task *task = &world.task[acting(cpu->current)];
 
-	if (cpu->registers.pkru != world.task[cpu->current].pkru)
+	if (task->exec || world.task[cpu->current].exec)
+		return;
+	if (cpu->registers.pkru != task->pkru)
 		fail("I-PKRU: %c runs with another PKRU than its own", 'A' + cpu->current);
-	if (context && context->xfd != cpu->registers.xfd)
+	if (task->life != LIFE_ENDING && task->fpu.user.xfd != cpu->registers.xfd)
 		fail("I-XFD: %c runs with another XFD than its own", 'A' + cpu->current);
 }
 
@@ -164,12 +174,12 @@ static void check_cpu(const struct cpu *cpu)
 {
 	if (cpu->fpu.ts != cpu->registers.ts)
 		fail("the shadow of CR0.TS is wrong");
-	if (cpu->fpu.xfd != cpu->registers.xfd)
+	if (cpu->fpu.xfd != cpu->registers.xfd && !world.task[acting(cpu->current)].exec)
 		fail("I-XFD: the shadow of IA32_XFD is wrong");
 	if (cpu->place != AT_POINT && (cpu->preempt_count || cpu->fpu.locked || cpu->fpu.in_kernel))
 		fail("a section or lock was not closed");
 	check_owner(cpu);
-	if (is_user(cpu->current) && !world.task[cpu->current].exec)
+	if (is_user(cpu->current))
 		check_at_once(cpu);
 }
 
@@ -179,7 +189,7 @@ static void check_images(void)
 	u32 n = 1;
 
 	for (u32 i = 0; i < world.config.users; i++) {
-		if (world.task[i].trail || world.task[i].life > LIFE_ALIVE)
+		if (world.task[i].trail || world.task[i].life == LIFE_ENDING)
 			return;
 		n += world.task[i].fpu.user.fpstate != NULL;
 	}
@@ -194,22 +204,22 @@ void check_invariants(void)
 		if (is_steady(&world.cpu[i]))
 			check_cpu(&world.cpu[i]);
 	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].life == LIFE_ALIVE && !busy(i))
+		if (has_context(&world.task[i]) && !busy(i))
 			check_task(i);
 }
 
 void check_exit(void)
 {
 	const struct cpu *cpu = this_cpu();
-	const struct task *task = me();
+	const struct task *task = my_registers();
 	const u8 *ungated = &cpu->registers.values.of[TILES];
 	bool none = !ungated[0] && !ungated[1];
 
 	check_at_once(cpu);
 	if (!task->fpu.user.fpstate) {
 		check_integer_only(cpu->current);
-	} else if (!(task->fpu.flags & TASK_NEED_FPU_LOAD)) {
-		check_active(cpu->current);
+	} else if (!(me()->fpu.flags & TASK_NEED_FPU_LOAD)) {
+		check_active(acting(cpu->current), cpu->current);
 	} else if (!lazy() || !cpu->registers.ts) {
 		fail("I-EXIT: %c runs in user mode without its registers", 'A' + cpu->current);
 	} else if (memcmp(ungated, &task->logical.of[TILES], COMPONENTS - TILES) && !(task->doomed && none)) {

@@ -21,6 +21,11 @@ union image_buffer {
 	u8 bytes[IMAGE_SIZE];
 };
 
+static bool may_have_tiles(const struct task *task)
+{
+	return task->room && !task->fpu.user.xfd;
+}
+
 static struct door decode(const union image_buffer *image)
 {
 	struct door door = { .values = { { 0 } } };
@@ -81,7 +86,7 @@ static void write_door(struct task *target, const struct door *door, enum fpu_ev
 	target->exec = true;
 	fpu_standard_write(&target->fpu, &image, fpu_config.xcr0, event);
 	if (target->fpu.user.fpstate)
-		memcpy(&target->logical, &door->values, target->room ? UNGATED : TILES);
+		memcpy(&target->logical, &door->values, may_have_tiles(target) ? UNGATED : TILES);
 	target->pkru = door->pkru;
 	target->exec = false;
 }
@@ -115,7 +120,7 @@ static void regset(u32 index)
 	struct task *task = me(), *target = &world.task[index];
 	u8 value = fresh_value();
 
-	task->written = (struct door){ { { value, value, value, target->room ? value : 0 } }, PKRU_OTHER };
+	task->written = (struct door){ { { value, value, value, may_have_tiles(target) ? value : 0 } }, PKRU_OTHER };
 	if (target->pkru == PKRU_OTHER)
 		task->written.pkru = PKRU_DEFAULT;
 	task->target = (u8)index;
@@ -190,7 +195,7 @@ static void update(u32 index)
 	if (target == me()) {
 		take_queued();
 		change(index, new);
-	} else if (target->cpu == NOBODY && !target->trail && !target->queue) {
+	} else if (target->cpu == NOBODY && !target->trail && !target->queue && target->guest == NOBODY) {
 		change(index, new);
 	} else {
 		target->queued = new;

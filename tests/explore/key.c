@@ -105,7 +105,8 @@ static void put_door(struct description *d, struct part *part, const struct door
 
 static u32 task_bits(const struct task *task)
 {
-	bool running = task->cpu != NOBODY && &world.task[world.cpu[task->cpu].current] == task;
+	u8 carrier = world_carrier((u32)(task - world.task)), cpu = carrier == NOBODY ? NOBODY : world.task[carrier].cpu;
+	bool running = cpu != NOBODY && world.cpu[cpu].current == carrier; /* with its keys in the register */
 
 	return task->exec | task->killed << 1 | task->doomed << 2 | (task->fpu.active != NULL) << 3 |
 	       task->fpu.user.bad << 4 | (running ? 0 : pkru_name(task->fpu.user.pkru)) << 5 | task->handler << 7;
@@ -129,6 +130,7 @@ static void put_task(struct description *d, const struct order *order, struct pa
 	put(part, task->fpu.own_flags);
 	put(part, user_name(order, task->child));
 	put(part, user_name(order, task->target));
+	put(part, user_name(order, task->guest));
 	put(part, cpu_name(order, task->cpu));
 	put(part, cpu_name(order, task->fpu.user.last_cpu));
 	put_values(d, part, &task->logical);
@@ -185,7 +187,7 @@ static u64 hash_description(const struct description *d)
 static u32 user_signature(u32 index)
 {
 	const struct task *task = &world.task[index];
-	bool apart = world.config.intonly && index == world.config.users - 1u;
+	bool apart = (world.config.intonly || world.config.guest) && index == world.config.users - 1u;
 
 	return (u32)(apart << 31) | (u32)task->life << 28 | (task->life == LIFE_FREE ? 0 : task_bits(task)) << 20 |
 	       (u32)(task->cpu != NOBODY) << 19 | (u32)task->fpu.own_flags << 17 | (u32)task->trail;
@@ -269,7 +271,7 @@ struct key key_of_world(void)
 
 	memset(live, 0, sizeof(live));
 	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].life == LIFE_ALIVE)
+		if (has_context(&world.task[i]))
 			note_live(&world.task[i]);
 	choose_order(&d);
 	for (u32 i = 0; i < world.config.users + world.config.cpus; i++)

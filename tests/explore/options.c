@@ -42,13 +42,25 @@ bool world_held(u32 index)
 	return false;
 }
 
-/* Itself, or a task that has stopped between two calls. */
+bool world_guest_in_hand(void)
+{
+	for (u32 i = 0; i < world.config.users; i++)
+		if (world.task[i].life == LIFE_ALIVE &&
+		    (world.task[i].guest != NOBODY || world.task[i].target == world.config.users - 1))
+			return true;
+	return false;
+}
+
+/* Itself, a task that has stopped between two calls, with no guest in its place, or a guest. */
 static bool is_target(const struct cpu *cpu, u32 index)
 {
 	const struct task *task = &world.task[index];
 
+	if (task->life == LIFE_GUEST)
+		return !world_guest_in_hand();
 	return index == cpu->current ||
-	       (alive(index) && task->cpu == NOBODY && !task->trail && !task->killed && !world_held(index));
+	       (alive(index) && task->guest == NOBODY && task->cpu == NOBODY && !task->trail && !task->killed &&
+		!world_held(index));
 }
 
 static bool may_update(u32 index)
@@ -87,11 +99,31 @@ static u64 switch_options(u8 cpu)
 	return options;
 }
 
+/* The last place's, if it is for a guest. */
+static u64 guest_options(const struct cpu *cpu)
+{
+	bool entered = world.task[cpu->current].guest != NOBODY;
+	u8 life = world.task[world.config.users - 1].life;
+	u64 changes = BIT(EVENT_GUEST_INIT) | (world.config.tiles ? BIT(EVENT_GUEST_XFD) : 0);
+
+	if (!world.config.guest)
+		return 0;
+	if (entered)
+		return changes | BIT(EVENT_GUEST_LEAVE);
+	if (life == LIFE_FREE)
+		return BIT(EVENT_GUEST);
+	return life == LIFE_GUEST && !world_guest_in_hand() ?
+		       changes | BIT(EVENT_GUEST) | BIT(EVENT_GUEST_ENTER) : 0;
+}
+
 static u64 system_calls(const struct cpu *cpu)
 {
-	u64 options = BIT(EVENT_EXIT) | BIT(EVENT_SECTION) | BIT(EVENT_EXEC) | BIT(EVENT_DIE);
+	u64 options = BIT(EVENT_EXIT) | BIT(EVENT_SECTION);
 
-	for (u32 i = 0; i < world.config.users; i++)
+	if (world.task[cpu->current].guest != NOBODY)
+		return options | guest_options(cpu);
+	options |= BIT(EVENT_EXEC) | BIT(EVENT_DIE) | guest_options(cpu);
+	for (u32 i = 0; i < world.config.users - (u32)world.config.guest; i++)
 		if (world.task[i].life == LIFE_FREE)
 			options |= BIT(EVENT_FORK_0 + i);
 	if (world.config.intonly && cpu->current == world.config.users - 1)
@@ -101,16 +133,18 @@ static u64 system_calls(const struct cpu *cpu)
 	return options | door_options(cpu);
 }
 
-static u64 user_options(const struct task *task)
+static u64 user_options(u8 index)
 {
+	const struct task *carrier = &world.task[index], *task = &world.task[acting(index)];
+	bool first = task == carrier && task->fpu.user.xfd; /* a guest makes no first use, it has room */
 	u64 options = BIT(EVENT_ENTER) | BIT(EVENT_VECTOR);
 
 	if (world.config.pkru)
 		options |= BIT(EVENT_WRPKRU);
-	if (world.config.ungated && task->fpu.user.fpstate && !(task->fpu.own_flags & TASK_NEED_FPU_LOAD))
+	if (world.config.ungated && task->fpu.user.fpstate && !(carrier->fpu.own_flags & TASK_NEED_FPU_LOAD))
 		options |= BIT(EVENT_UNGATED);
 	if (world.config.tiles && task->fpu.user.fpstate)
-		options |= BIT(EVENT_TILE) | (task->fpu.user.xfd ? BIT(EVENT_TILE_STARVED) : 0) |
+		options |= BIT(EVENT_TILE) | (first ? BIT(EVENT_TILE_STARVED) : 0) |
 			   (task->logical.of[TILES] ? BIT(EVENT_RELEASE) : 0);
 	return options;
 }
@@ -122,7 +156,9 @@ static u64 kernel_options(u8 index)
 	if (cpu->current == KERNEL_TASK(index))
 		return BIT(EVENT_SECTION) | (world.config.damage ? damage_options() : 0) |
 		       (world.config.power ? BIT(EVENT_POWER) : 0) | (world.config.tiles ? BIT(EVENT_IDLE) : 0);
-	return world.task[cpu->current].killed ? BIT(EVENT_DIE) : system_calls(cpu);
+	if (world.task[cpu->current].killed)
+		return BIT(world.task[cpu->current].guest == NOBODY ? EVENT_DIE : EVENT_GUEST_LEAVE);
+	return system_calls(cpu);
 }
 
 /* Tasks that have no CPU and are inside a call. */
@@ -153,7 +189,7 @@ u64 world_options(u8 index)
 	u64 anywhere;
 
 	if (cpu->place == IN_USER)
-		return user_options(&world.task[cpu->current]);
+		return user_options(cpu->current);
 	if (cpu->place == DYING)
 		return switch_options(index);
 	if (!cpu->interrupts)

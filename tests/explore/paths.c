@@ -12,6 +12,7 @@
 #include "fpu/verbs.h"
 #include "tests/explore/coroutine.h"
 #include "tests/explore/doors.h"
+#include "tests/explore/guests.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 #include "tests/explore/points.h"
@@ -122,6 +123,8 @@ static bool exit_to_user(void)
 	bool good;
 
 	while (task->queue) {
+		if (task->guest != NOBODY)
+			guest_call(EVENT_GUEST_LEAVE);
 		take_queued();
 		trail_begin(EVENT_EXIT); /* as it was before */
 	}
@@ -152,6 +155,7 @@ static bool vector_instruction(void)
 		if (registers()->ts)
 			fail("#NM comes again and again");
 	}
+	task = my_registers();
 	value = world.config.pkru ? 0 : fresh_value();
 	task->logical.of[X87] = task->logical.of[MXCSR] = task->logical.of[VECTOR] = value;
 	registers()->values = task->logical;
@@ -161,7 +165,7 @@ static bool vector_instruction(void)
 /* What a program does by itself. False: it is in the kernel again. */
 static bool user_step(enum event event)
 {
-	struct task *task = me();
+	struct task *task = my_registers();
 
 	if (event == EVENT_VECTOR)
 		return vector_instruction();
@@ -200,6 +204,8 @@ static void system_call(enum event event)
 		exec(event == EVENT_EXEC_INTEGER);
 	} else if (event == EVENT_DIE) {
 		die();
+	} else if (event >= EVENT_GUEST) {
+		guest_call(event);
 	} else if (event >= EVENT_SIGNAL) {
 		through_door(event);
 	} else {

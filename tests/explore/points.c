@@ -35,7 +35,7 @@ static enum event kind_of(enum event event)
 {
 	if (event >= EVENT_FORK_0 && event < EVENT_EXEC)
 		return EVENT_FORK_0;
-	if (event >= EVENT_REGSET_0)
+	if (event >= EVENT_REGSET_0 && event < EVENT_TILE)
 		return event < EVENT_UPDATE_0 ? EVENT_REGSET_0 : EVENT_UPDATE_0;
 	return event;
 }
@@ -122,7 +122,8 @@ void after_switch(void)
 	cpu->previous = NOBODY;
 	if (dead != NOBODY) {
 		fpu_free(&world.task[dead].fpu);
-		world.task[dead] = (struct task){ .cpu = NOBODY, .child = NOBODY, .target = NOBODY };
+		world.task[dead] = (struct task){ .cpu = NOBODY, .child = NOBODY, .target = NOBODY,
+						   .guest = NOBODY };
 		cpu->dead = NOBODY;
 	}
 	put_back(before);

@@ -1,8 +1,8 @@
 /*
  * The symbolic register file. A value is 0 (the component's initial value), a small number (what a user wrote;
  * each write takes a number that nobody holds), or GARBAGE (what a kernel section left). x87 stands for FCW, MXCSR
- * for itself, XMM0 for all vector registers, CET_U for the components that CR0.TS does not gate, TILEDATA for those that
- * XFD disables as well. The components before UNGATED are the user's.
+ * for itself, XMM0 for all vector registers, CET_U for the components that CR0.TS does not gate, TILEDATA for those
+ * that XFD disables as well. The components before UNGATED are the user's.
  */
 #ifndef EXPLORE_REGISTERS_H
 #define EXPLORE_REGISTERS_H

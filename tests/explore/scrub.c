@@ -17,7 +17,7 @@ static void scrub(struct values *values)
 static bool holds_a_context(const struct cpu *cpu)
 {
 	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].life == LIFE_ALIVE && is_valid(cpu, &world.task[i].fpu.user))
+		if (has_context(&world.task[i]) && is_valid(cpu, &world.task[i].fpu.user))
 			return true;
 	return false;
 }
@@ -30,13 +30,13 @@ static void scrub_cpu(struct cpu *cpu)
 		scrub(&cpu->registers.values);
 }
 
-static void scrub_memory(const struct task *task)
+static void scrub_memory(const struct fpu_context *context)
 {
-	struct image image = image_of(task->fpu.user.fpstate);
+	struct image image = image_of(context->fpstate);
 
 	scrub(&image.stored);
 	image.xstate_bv |= 3;
-	image_overwrite(task->fpu.user.fpstate, &image);
+	image_overwrite(context->fpstate, &image);
 }
 
 void world_scrub(void)
@@ -47,8 +47,8 @@ void world_scrub(void)
 	for (u32 i = 0; i < world.config.users; i++) {
 		const struct task *task = &world.task[i];
 
-		if (task->life == LIFE_ALIVE && task->fpu.user.fpstate &&
+		if (task->life == LIFE_ALIVE && task->fpu.active->fpstate &&
 		    !(task->fpu.own_flags & TASK_NEED_FPU_LOAD) && is_steady(&world.cpu[task->cpu]))
-			scrub_memory(task);
+			scrub_memory(task->fpu.active);
 	}
 }

@@ -107,11 +107,17 @@ static bool expand(const struct config *config, u32 state)
 	return true;
 }
 
-static bool expand_all(const struct config *config)
+/* Stops early when time is up; left is the number of states not gone on from then. */
+static bool expand_all(const struct config *config, clock_t start, u32 *left)
 {
-	for (u32 i = 0; i < states; i++)
+	for (u32 i = 0; i < states; i++) {
+		if (config->seconds && clock() - start > config->seconds * CLOCKS_PER_SEC) {
+			*left = states - i;
+			return true;
+		}
 		if (!expand(config, i))
 			return false;
+	}
 	return true;
 }
 
@@ -130,16 +136,19 @@ bool search(const struct config *config, const char *what)
 {
 	clock_t start = clock();
 	bool good;
-	u32 depth = 0;
+	u32 depth = 0, left = 0;
 
 	world_start(config);
 	is_new();
 	add_state(0, 0, EVENT_CONTINUE);
-	good = expand_all(config);
+	good = expand_all(config, start, &left);
 	for (u32 i = states - 1; i; i = found[i].from)
 		depth++;
 	printf("  with %s: %u states, %lu edges, longest way %u events, %.1f s\n", what, states, edges, depth,
 	       (double)(clock() - start) / CLOCKS_PER_SEC);
+	if (left)
+		printf("  not whole: stopped after %u s, with %u states not gone on from\n", config->seconds, left);
+	fflush(stdout);
 	forget();
 	return good;
 }

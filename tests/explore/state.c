@@ -14,7 +14,7 @@ struct saved_task {
 	u32 pkru, saved_pkru, xfd, flags, stack;
 	s32 last_cpu;
 	u16 trail;
-	u8 trail_cpu, life, cpu, child, target;
+	u8 trail_cpu, life, cpu, child, target, guest;
 	struct door frame, written, queued;
 	bool room, starved, handler, exec, killed, doomed, bad, queue;
 };
@@ -60,6 +60,7 @@ static u32 save_task(u32 index)
 	to.cpu = task->cpu;
 	to.child = task->child;
 	to.target = task->target;
+	to.guest = task->guest;
 	to.handler = task->handler;
 	to.frame = task->frame;
 	to.written = task->written;
@@ -100,6 +101,7 @@ static void restore_task(u32 index, u32 part)
 	task->cpu = from->cpu;
 	task->child = from->child;
 	task->target = from->target;
+	task->guest = from->guest;
 	task->handler = from->handler;
 	task->frame = from->frame;
 	task->written = from->written;

@@ -49,6 +49,11 @@ static void say(enum event event, char *text, size_t size)
 		[EVENT_TILE_STARVED] = "executes its first tile instruction, and memory is out",
 		[EVENT_RELEASE] = "executes TILERELEASE",
 		[EVENT_IDLE] = "goes to sleep",
+		[EVENT_GUEST] = "makes a guest, or deletes it",
+		[EVENT_GUEST_ENTER] = "lets the guest run in its place",
+		[EVENT_GUEST_LEAVE] = "runs itself again",
+		[EVENT_GUEST_XFD] = "changes the guest's XFD",
+		[EVENT_GUEST_INIT] = "makes the guest's registers initial",
 	};
 
 	if (plain[event])

@@ -1,12 +1,13 @@
 /*
  * Tile instructions as where tiles are modelled: each traps, and the kernel executes it. Keep in step with
- * kernel/tiles.c (begin, execute), kernel/exception.c (user_exception) and kernel/xcomp.c (xcomp_first_use); permission is above
- * fpu/ and is there always. Real tiles would trap on their first use only, under which everything else is the same.
+ * kernel/tiles.c (begin, execute), kernel/exception.c (user_exception) and kernel/xcomp.c (xcomp_first_use). Permission
+ * is above fpu/ and is there always. A guest has room for tiles, and its own kernel to be told of #NM.
  */
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
 #include "fpu/tiles.h"
+#include "tests/explore/guests.h"
 #include "tests/explore/paths.h"
 #include "tests/explore/points.h"
 #include "tests/explore/tiles.h"
@@ -28,6 +29,10 @@ static void first_use(bool starved)
 	this_cpu()->interrupts = true;
 	if (components != XFM(XF_TILEDATA))
 		fail("I-XFD: IA32_XFD_ERR has lost what #NM was about");
+	if (task->guest != NOBODY) {
+		guest_call(EVENT_GUEST_LEAVE);
+		return;
+	}
 	task->starved = starved;
 	done = fpu_first_use(&task->fpu, components);
 	task->starved = false;
@@ -50,6 +55,7 @@ void tile_instruction(enum event event)
 		first_use(event == EVENT_TILE_STARVED);
 		return;
 	}
+	task = my_registers();
 	task->logical.of[TILES] = event == EVENT_RELEASE ? 0 : fresh_value();
 	this_cpu()->registers.values.of[TILES] = task->logical.of[TILES];
 	fpu_tiles_put();

@@ -94,6 +94,14 @@ void fpu_trace_owner(struct fpu_cpu *cpu)
 		fail("I-SECT: a kernel FPU section begins inside fpregs_lock");
 }
 
+u8 world_carrier(u32 index)
+{
+	for (u8 i = 0; i < world.config.users; i++)
+		if (world.task[i].life == LIFE_ALIVE && acting(i) == index)
+			return i;
+	return NOBODY;
+}
+
 bool world_step(u8 cpu, enum event choice)
 {
 	world.self = cpu;
@@ -136,7 +144,7 @@ void world_start(const struct config *config)
 	world = (struct world){ .config = *config };
 	memset(stacks, 0, sizeof(stacks));
 	for (u32 i = 0; i < TASKS; i++)
-		world.task[i].cpu = world.task[i].child = world.task[i].target = NOBODY;
+		world.task[i].cpu = world.task[i].child = world.task[i].target = world.task[i].guest = NOBODY;
 	registers_start(config->ungated, config->tiles);
 	for (u8 i = 0; i < config->cpus; i++)
 		start_cpu(i);

@@ -22,14 +22,16 @@ enum event {
 	EVENT_UNGATED, EVENT_WRPKRU, EVENT_EXIT, EVENT_SECTION, EVENT_FORK_0, EVENT_EXEC = EVENT_FORK_0 + USERS_MAX,
 	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENT_SIGNAL = EVENT_DAMAGE_0 + USERS_MAX,
 	EVENT_SIGRETURN, EVENT_REGSET_0, EVENT_UPDATE_0 = EVENT_REGSET_0 + USERS_MAX,
-	EVENT_TILE = EVENT_UPDATE_0 + USERS_MAX, EVENT_TILE_STARVED, EVENT_RELEASE, EVENT_IDLE, EVENTS
+	EVENT_TILE = EVENT_UPDATE_0 + USERS_MAX, EVENT_TILE_STARVED, EVENT_RELEASE, EVENT_IDLE, EVENT_GUEST,
+	EVENT_GUEST_ENTER, EVENT_GUEST_LEAVE, EVENT_GUEST_XFD, EVENT_GUEST_INIT, EVENTS
 };
 _Static_assert(EVENTS <= 64, "world_options gives bits of them");
 
 /* Where a CPU is when there is something to choose. */
 enum place { IN_USER, IN_KERNEL, AT_POINT, DYING };
 
-enum life { LIFE_FREE, LIFE_BEING_MADE, LIFE_ALIVE, LIFE_ENDING };
+/* A guest takes the last place; it has registers, and no program of its own that could be switched to. */
+enum life { LIFE_FREE, LIFE_BEING_MADE, LIFE_ALIVE, LIFE_ENDING, LIFE_GUEST };
 
 /* What goes through a door, symbolically. */
 struct door {
@@ -48,7 +50,8 @@ struct task {
 	u8 cpu;	       /* that it is on, from being chosen until the switch away is complete; or NOBODY */
 	u8 child;      /* that it is making, or NOBODY */
 	u8 target;     /* whose registers it reads or writes through a door, or NOBODY */
-	bool room;     /* for tiles: it has used them */
+	u8 guest;      /* that runs in its place, or NOBODY */
+	bool room;     /* for tiles: it has used them, or is a guest */
 	bool starved;  /* memory is out for what it asks for */
 	bool handler;  /* in a signal handler: frame has what it will return to */
 	bool queue;    /* queued waits for it */
@@ -77,11 +80,13 @@ struct config {
 	bool damage;  /* fpstates get damaged */
 	bool power;   /* CPUs go down and come back */
 	bool tiles;   /* user code uses them; each instruction traps, as where they are modelled */
+	bool guest;   /* there may be one; as in guests.c */
 	bool signals; /* as in doors.c; and there: */
 	bool debugger; /* reads and writes of registers, updates of one component, */
 	bool load;    /* with update=load */
 	bool queue;   /* updates of tasks that run */
 	bool no_exec;
+	u32 seconds;  /* of processor time after which a search stops where it is; 0: it goes on to the end */
 	bool scrub;   /* what nobody may rely on is overwritten at once (scrub.c) */
 };
 
@@ -123,6 +128,28 @@ static inline bool is_user(u32 index)
 {
 	return index < USERS_MAX;
 }
+
+static inline bool has_context(const struct task *task)
+{
+	return task->life == LIFE_ALIVE || task->life == LIFE_GUEST;
+}
+
+/* Whose registers a task uses: its own, or those of the guest that runs in its place. */
+static inline u8 acting(u8 index)
+{
+	return world.task[index].guest == NOBODY ? index : world.task[index].guest;
+}
+
+static inline struct task *my_registers(void)
+{
+	return &world.task[acting(this_cpu()->current)];
+}
+
+/* The task that uses these registers, or NOBODY: a guest that is not entered, a task with a guest in its place. */
+u8 world_carrier(u32 index);
+
+/* A guest that some task has entered, or is at the registers of. */
+bool world_guest_in_hand(void);
 
 /* Stopped by a debugger that is at its registers: it does not get a CPU. */
 bool world_held(u32 index);

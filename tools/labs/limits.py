@@ -9,11 +9,13 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import time
 
 POLL_SECONDS = 0.2
 SLOWEST = 10                        # no run may take longer than this many times its seconds
 MOST_OUTPUT = 64 << 20
+given_up = threading.Event()        # nobody wants the results any more: ^C
 
 
 def patience():
@@ -50,7 +52,7 @@ def wait(child, seconds):
     clock = Clock(seconds)
     resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
     try:
-        while not clock.is_over():
+        while not clock.is_over() and not given_up.is_set():
             try:
                 return child.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:

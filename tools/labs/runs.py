@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from machine import die_with_parent
+
 from . import limits, story
 from .limits import patience
 
@@ -65,7 +67,8 @@ def command(words, tree, seconds, text="", env=None, **rights):
         given.write(text.encode())
         given.seek(0)
         child = subprocess.Popen(words, cwd=tree, stdin=given, stdout=said, stderr=subprocess.STDOUT,
-                                 start_new_session=True, env={**os.environ, **(env or {})}, **rights)
+                                 start_new_session=True, preexec_fn=die_with_parent,
+                                 env={**os.environ, **(env or {})}, **rights)
         status = limits.wait(child, seconds * patience())
         said.seek(0)
         return status, said.read().decode("utf-8", "replace").replace(os.path.join(tree, ""), "")
