@@ -11,8 +11,9 @@
  * address and XCOMP_BV it repeats, and relies on the area having it still. Here every large context repeats them. But
  * the CPU remembers the last XRSTORS alone. While a context is ACTIVE or CACHED on this CPU, nothing was loaded since
  * its own load, or its registers would not be valid; and whoever saves into the area is ACTIVE, so it is that same
- * context. Hence from its load to its last save nobody else has written the area, and the copy of it is complete. (A
- * first use makes a context large after its load: that was from another address, and all of it is saved.)
+ * context. Hence from its load to its last save nobody else has written the area, and the copy of it is complete,
+ * unless the area were cleared after a save (entry 41c). (A first use makes a context large after its load: that was
+ * from another address, and all of it is saved.)
  */
 #include "fpu/buffers.h"
 #include "fpu/cpu.h"
@@ -30,7 +31,7 @@
 struct fpu_buffers fpu_buffers;
 
 static u32 npages;  /* of a large fpstate */
-static u64 held, areas; /* by tasks; by CPUs, with pages of their own */
+static u64 held, own_areas; /* by tasks; by CPUs, with pages of their own */
 
 /* --- Contiguous addresses --- */
 
@@ -190,7 +191,7 @@ bool fpu_buffers_init_cpu(struct fpu_cpu *cpu)
 	cpu->window = own_pages ? vmap_alloc() : vmap_reserve();
 	if (cpu->window && own_pages) {
 		memset(cpu->window, 0, npages * PAGE_SIZE);
-		areas++;
+		own_areas++;
 	}
 	return cpu->window;
 }
@@ -222,5 +223,5 @@ u64 fpu_buffers_cached_pages(void)
 
 u64 fpu_buffers_bytes(void)
 {
-	return (held + ncached + areas) * npages * PAGE_SIZE;
+	return (held + ncached + own_areas) * npages * PAGE_SIZE;
 }

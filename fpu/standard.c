@@ -39,10 +39,15 @@ static void *standard(const struct xsave_area *area, u32 feature)
 	return (u8 *)area + fpu_config.layout.component[feature].offset;
 }
 
+static u32 compacted(const struct xsave_area *area, u32 feature)
+{
+	return xstate_compact_offset(&fpu_config.layout, area->xcomp_bv, feature);
+}
+
 /* One component beyond the legacy region, between a standard image and an fpstate, where it may lie in pieces. */
 static void move_component(const struct xsave_area *image, const struct xsave_area *fpstate, u32 feature, bool to_image)
 {
-	u32 at = xstate_compact_offset(&fpu_config.layout, fpstate->xcomp_bv, feature), together;
+	u32 at = compacted(fpstate, feature), together;
 	u32 end = at + fpu_config.layout.component[feature].size;
 	u8 *bytes = standard(image, feature);
 

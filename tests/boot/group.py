@@ -17,7 +17,7 @@ CMDLINE = "stderr=com3 log=com2"
 FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pasid", "pkeys",
                 "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu", "vcpustate")
 SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", "vcpubad", *FPU_PROGRAMS)
-BUFFER_PROGRAMS, BUFFER_STRATEGIES = ("amxstate", "buffers"), ("cache", "vmalloc", "copy", "map")
+BUFFER_PROGRAMS, BUFFER_STRATEGIES = ("amxstate", "buffers", "vcpu"), ("cache", "vmalloc", "copy", "map")
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
 # What does not need the debug call, and whether it is refused without the word.

@@ -196,8 +196,8 @@ FOUR = [
     ("fx-cpu", r"^\*2 +kernel +task 2 planted +task 2 planted +no +0 +0x[0-9a-f]+ +0x[0-9a-f]+ +0x0 ",
      r"^ 1 .* 0x40000 ", "^XFD: while its bit is set the first use of TILEDATA traps"),
     ("fx-where planted", "CACHED$", "!XFD"),
-    ("fx-area planted TILEDATA", "^TILEDATA: 8192 bytes at .* in use", r"^  tmm2 row 0 +0x0.*_000000000000004d$"),
-    ("fx-area cpu2 TILECFG", r"^  palette +0x01$", r"^  tmm2 rows +0x01$", r"^  tmm2 colsb +0x0008$"),
+    ("fx-area planted TILEDATA", "^TILEDATA: 8192 bytes at .* in use", r"^  tmm6 row 0 +0x0.*_000000000000004d$"),
+    ("fx-area cpu2 TILECFG", r"^  palette +0x01$", r"^  tmm6 rows +0x01$", r"^  tmm6 colsb +0x0008$"),
     ("fx-diff planted cpu2", "^the same in both: .*TILECFG TILEDATA"),
     ("fx-next DEATH", r"^CPU 2, task 2 planted, .*: DEATH, ACTIVE to NONE$", "nothing saved or loaded",
      r"fpu_death .* at fpu/life.c:\d+"),
@@ -207,8 +207,10 @@ FOUR = [
 
 
 def four_processors():
-    """GDB's threads are the CPUs; the trace is on, and its newest record is the transition that GDB stopped at."""
-    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace", arguments=(program(), "2"))
+    """GDB's threads are the CPUs; the trace is on, and its newest record is the transition that GDB stopped at. Tiles
+    are in scattered pages."""
+    session = Session([step[0] for step in FOUR], "--smp", "4", "--cmdline", "trace fpbuf=map",
+                      arguments=(program(), "2"))
     check(session, FOUR)
 
 

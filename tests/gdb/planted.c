@@ -39,19 +39,19 @@ static void run_on(int cpu)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* Tile 2 becomes one row of 8 bytes with a 77 in it. */
+/* Tile 6, which is not on the first page of the fpstate, becomes one row of 8 bytes with a 77 in it. */
 static void use_tile(void)
 {
 	static const struct {
 		unsigned char palette, start_row, reserved[14];
 		unsigned short colsb[16];
 		unsigned char rows[16];
-	} config = { .palette = 1, .colsb = { [2] = 8 }, .rows = { [2] = 1 } };
+	} config = { .palette = 1, .colsb = { [6] = 8 }, .rows = { [6] = 1 } };
 	static const long row = 77;
 
 	if (syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILEDATA))
 		return;
-	__asm__ volatile("ldtilecfg %0\n\ttileloadd (%1), %%tmm2" : : "m"(config), "r"(&row), "m"(row));
+	__asm__ volatile("ldtilecfg %0\n\ttileloadd (%1), %%tmm6" : : "m"(config), "r"(&row), "m"(row));
 }
 
 int main(int argc, char **argv)

@@ -48,7 +48,6 @@ static u32 locks;
 static const char *update_option;
 
 struct fpu_policy fpu_policy;
-struct fpu_buffers fpu_buffers;
 bool fpu_tracing;
 
 /* --- What fpu/ asks of a kernel --- */
@@ -67,6 +66,9 @@ struct fpu_task *fpu_current(void)
 __attribute__((weak)) struct xsave_area *fpu_area_alloc(u32 size);
 __attribute__((weak)) void fpu_area_free(struct xsave_area *area);
 
+#ifndef SCATTERED
+struct fpu_buffers fpu_buffers;
+
 struct xsave_area *fpu_buffer_alloc(void)
 {
 	return fpu_area_alloc(fpu_config.full_size);
@@ -76,6 +78,7 @@ void fpu_buffer_free(struct xsave_area *area)
 {
 	fpu_area_free(area);
 }
+#endif
 
 void fpregs_lock(void)
 {
