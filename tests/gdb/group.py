@@ -188,7 +188,7 @@ FOUR = [
     ("fx-area cpu2 SSE", r"^  xmm3 .*\n.*\n.* double 1\.5 -2\.25$"),
     ("fx-area cpu0 SSE", "!^  xmm3 "),
     ("fx-trace 2",),
-    ("fx-where planted", "^Its XFD is armed for TILEDATA: not used so far"),
+    ("fx-where planted", "^Its XFD is armed for TILEDATA: .* no room for it yet"),
     ("fx-area planted TILEDATA", "^TILEDATA: no room for it in this fpstate: XFD is armed"),
     ("fx-area init TILEDATA", "^TILEDATA: .* all zero at first$", "^  0: tmm0 row 0 to tmm7 row 15$"),
     ("fx-next FIRST_USE", r"^CPU 2, task 2 planted, .*: FIRST_USE, ACTIVE to ACTIVE$"),

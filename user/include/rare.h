@@ -1,6 +1,6 @@
 /*
- * rare.h - registers that few programs use, for the programs that show them: one tile of AMX, and a guest that computes.
- * Nothing here may need more than one call of the kernel's.
+ * rare.h - registers that few programs use, for the programs that show them: one tile of AMX, and a guest that
+ * computes. Nothing here checks anything.
  */
 #ifndef RARE_H
 #define RARE_H
@@ -45,7 +45,7 @@ struct guest_sum {
 /* A guest that does so, made of a page of code and the page at `sum`, a shared mapping; or an error. */
 long make_guest(struct guest_sum *sum);
 
-/* Runs it to its end: TARRY_VCPU_..., or an error. Meanwhile *kept is in the caller's XMM15, and comes back from there. */
+/* Runs it to its end: TARRY_VCPU_..., or an error. Meanwhile *kept is in the caller's XMM15, and it is read back. */
 long run_guest(long guest, uint64_t steps, double *kept);
 
 #endif

@@ -51,7 +51,8 @@ class Area(Command):
     """A task's fpstate in memory, decoded by CPUID's layout, as integers and as floating-point numbers.
 
 Usage: fx-area TASK [COMPONENT]
-TASK is a tid or a name, or gTID for its guest; or cpuN for what the registers of CPU N hold now; or init for initial values.
+TASK is a tid or a name, or gTID for its guest; or cpuN for what the registers of CPU N hold now; or init for
+initial values.
 COMPONENT is one of fx-layout's. Without it all are shown, and of those in their initial state only that."""
     name, words = "fx-area", (1, 2)
 

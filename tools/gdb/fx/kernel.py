@@ -134,8 +134,8 @@ def check(set_up=True):
 
 
 class Task:
-    """One struct task, as it was when it was read, and one of its contexts: the active one, which may be a guest's, or
-    its own, which is parked then."""
+    """One struct task, as it was when it was read, and one of its contexts: the active one, which may be a guest's,
+    or its own, which is parked then."""
 
     def __init__(self, pointer, own=False):
         self.address = address(pointer)

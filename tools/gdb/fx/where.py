@@ -94,9 +94,11 @@ selected CPU (`info threads`), or its guest."""
         if half:
             lines.append(f"  But {half}: until its end these may contradict each other.")
         armed = feature_names(int(task.context["xfd"]))
-        lines += ["Why, by the rule of fpu/context.h:", *table(list(evidence(task, state, tasks)), "  "),
-                  *([f"Its XFD is armed for {armed}: " + ("a first use will trap." if task.guest else
-                     "not used so far, and its fpstate has no room for it.")] if armed else []), "How it came to be so:"]
+        lines += ["Why, by the rule of fpu/context.h:", *table(list(evidence(task, state, tasks)), "  ")]
+        if armed:
+            room = "" if task.guest else ", and its fpstate has no room for it yet"
+            lines.append(f"Its XFD is armed for {armed}: a first use will trap{room}.")
+        lines.append("How it came to be so:")
         for last in contexts.history(task.context, 1):
             lines += [f"  {last}, on CPU {last.cpu}, by {last.function} ({last.place})",
                       f"  {last.text}: {last.reason}", *since(state, last, tasks)]
