@@ -99,6 +99,8 @@ struct fpu_counters {
 	u64 bytes_saved, bytes_loaded;
 	u64 sections, sections_again; /* kernel FPU sections; those that found the kernel's environment in place */
 	u64 traps;		      /* lazy: #NM */
+	u64 buffer_bytes, invlpgs;    /* large fpstates (buffers.h): bytes copied, single pages forgotten by the TLB, */
+	u64 shootdowns, shootdowns_sent, shootdowns_taken; /* other CPUs told to forget: times, messages, ours */
 	u64 updates_found[FPU_FOUNDS], updates_ended[FPU_ENDINGS]; /* of one component */
 	u64 model_ticks, trace_ticks; /* TSC ticks spent inside the model; inside the trace */
 };
@@ -113,6 +115,7 @@ struct fpu_cpu {
 	bool ts;	/* shadow of CR0.TS */
 	u64 xfd;	/* shadow of IA32_XFD */
 	u32 locked;	/* nesting of fpregs_lock */
+	struct xsave_area *window; /* scattered fpstates: this CPU's own area, or its own address (buffers.c) */
 	struct soft_cpu *soft; /* the model's registers, if the model is at work */
 	struct fpu_counters counters;
 };

@@ -49,11 +49,12 @@ void fpu_fork(struct fpu_task *child);
 /*
  * The running task starts a new program: initial values, default PKRU. integer_only: its program says so. What it
  * needs in addition comes first, while the old program can still be told that memory is out (false); it goes to
- * fpu_exec, or back to fpu_exec_cancel.
+ * fpu_exec, or back to fpu_exec_finish. So does what fpu_exec returns, an fpstate that is not needed any more: once
+ * nobody looks at it who found it with the task, and where one may wait for other CPUs.
  */
 bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsave_area **spare);
-void fpu_exec_cancel(struct xsave_area *spare);
-void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare);
+struct xsave_area *fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare);
+void fpu_exec_finish(struct xsave_area *unused);
 
 /* The running task is about to leave its CPU for ever. Interrupts off. */
 void fpu_death(struct fpu_task *task);

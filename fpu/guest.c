@@ -1,4 +1,5 @@
 /* Guests' contexts; see guest.h. Ownership follows by the ordinary verbs: nothing here touches owner or last_cpu. */
+#include "fpu/buffers.h"
 #include "fpu/door.h"
 #include "fpu/guest.h"
 #include "fpu/switch.h"
@@ -7,12 +8,11 @@ bool fpu_guest_create(struct fpu_task *guest)
 {
 	*guest = (struct fpu_task){
 		.own_flags = TASK_NEED_FPU_LOAD, .active = &guest->user,
-		.user = { .fpstate = fpu_area_alloc(fpu_config.full_size), .pkru = PKRU_DEFAULT,
+		.user = { .fpstate = fpu_fpstate_alloc(fpu_config.mask), .pkru = PKRU_DEFAULT,
 			  .xfd = fpu_config.dynamic, .guest = true },
 	};
 	if (!guest->user.fpstate)
 		return false;
-	fpu_image_reset(guest->user.fpstate, fpu_config.mask);
 	fpu_context_born(&guest->user);
 	return true;
 }

@@ -19,7 +19,7 @@
  */
 bool fpu_guest_create(struct fpu_task *guest);
 
-/* A guest that is not entered. CPUs may still have its name and its values: both are harmless. */
+/* A guest that is not entered; interrupts on, no lock held. CPUs may still have its name and its values: both are harmless. */
 void fpu_guest_free(struct fpu_task *guest);
 
 /*

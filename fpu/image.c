@@ -2,6 +2,7 @@
  * The two mechanisms behind one pair of calls, and the set-up of XCR0 and IA32_XSS. Counts what it moves.
  * Nothing here knows of tasks or states.
  */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/image.h"
 #include "fpu/insn.h"
@@ -41,9 +42,9 @@ static u64 bytes_beyond(u64 xstate_bv)
 
 static inline u64 bytes_moved(u64 xstate_bv)
 {
-	u64 bytes = bytes_of[(u8)xstate_bv];
-
-	return likely(!(xstate_bv >> 8)) ? bytes : bytes + bytes_beyond(xstate_bv);
+	if (likely(xstate_bv < ARRAY_SIZE(bytes_of)))
+		return bytes_of[xstate_bv];
+	return bytes_of[(u8)xstate_bv] + bytes_beyond(xstate_bv);
 }
 
 void fpu_image_prepare(struct xsave_area *image)
@@ -92,33 +93,68 @@ static bool load_refused(struct fpu_cpu *cpu, int fault)
 	return false;
 }
 
-void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
+static inline void save(struct fpu_cpu *cpu, struct xsave_area *area, u64 features)
 {
 	if (fpu_config.native)
-		xsaves64(area, area->xcomp_bv);
+		xsaves64(area, features);
 	else
-		save_soft(cpu, area, area->xcomp_bv);
+		save_soft(cpu, area, features);
+}
+
+/* The same two for a large fpstate. Its format is its own, whatever was last in the place that the CPU works on. */
+static __attribute__((noinline)) void save_large(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	if (!fpu_buffers.open) {
+		save(cpu, area, area->xcomp_bv);
+		return;
+	}
+	save(cpu, fpu_buffers.open(cpu, area, false), area->xcomp_bv);
+	fpu_buffers.close(cpu, area, true);
+}
+
+static __attribute__((noinline)) int load_large(struct fpu_cpu *cpu, struct xsave_area *area, u64 features)
+{
+	int fault;
+
+	if (!fpu_buffers.open)
+		return load(cpu, area, features);
+	fault = load(cpu, fpu_buffers.open(cpu, area, true), features);
+	fpu_buffers.close(cpu, area, false);
+	return fault;
+}
+
+static inline int load_any(struct fpu_cpu *cpu, struct xsave_area *area, u64 features)
+{
+	return unlikely(fpu_is_large(area)) ? load_large(cpu, area, features) : load(cpu, area, features);
+}
+
+void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area)
+{
+	if (unlikely(fpu_is_large(area)))
+		save_large(cpu, area);
+	else
+		save(cpu, area, area->xcomp_bv);
 	cpu->counters.saves++;
 	cpu->counters.bytes_saved += bytes_moved(area->xstate_bv);
 }
 
-bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area)
+bool fpu_image_load(struct fpu_cpu *cpu, struct xsave_area *area)
 {
 	int fault;
 
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv);
-	fault = load(cpu, area, fpu_config.mask);
+	fault = load_any(cpu, area, fpu_config.mask);
 	return likely(!fault) || load_refused(cpu, fault);
 }
 
-bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature)
+bool fpu_image_load_component(struct fpu_cpu *cpu, struct xsave_area *area, u32 feature)
 {
 	int fault;
 
 	cpu->counters.loads++;
 	cpu->counters.bytes_loaded += bytes_moved(area->xstate_bv & BIT(feature));
-	fault = load(cpu, area, BIT(feature));
+	fault = load_any(cpu, area, BIT(feature));
 	return !fault || load_refused(cpu, fault);
 }
 
@@ -194,5 +230,9 @@ u64 fpu_take_xfd_err(struct fpu_cpu *cpu)
 
 void fpu_image_reset(struct xsave_area *area, u64 features)
 {
-	xstate_init_image(&fpu_config.layout, area, features & fpu_config.mask);
+	struct xsave_pages more = area->more;
+
+	xstate_init_image(&fpu_config.layout, area, features & fpu_config.mask & ~fpu_config.dynamic);
+	area->xcomp_bv |= features & fpu_config.dynamic;
+	area->more = more;
 }

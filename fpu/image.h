@@ -62,15 +62,18 @@ void fpu_image_save(struct fpu_cpu *cpu, struct xsave_area *area);
  * Loads every component of the mask, so that nothing of the last owner survives; components that are not in
  * XSTATE_BV become initial. False if the image is not loadable: the registers are initial then.
  */
-bool fpu_image_load(struct fpu_cpu *cpu, const struct xsave_area *area);
+bool fpu_image_load(struct fpu_cpu *cpu, struct xsave_area *area);
 
 /* Loads that one component alone, or makes it initial. False as above. */
-bool fpu_image_load_component(struct fpu_cpu *cpu, const struct xsave_area *area, u32 feature);
+bool fpu_image_load_component(struct fpu_cpu *cpu, struct xsave_area *area, u32 feature);
 
 /* The registers become initial. */
 void fpu_image_load_init(struct fpu_cpu *cpu);
 
-/* The image becomes that of initial state, with room for those components of the mask. */
+/*
+ * The image becomes that of initial state, with room for those components of the mask. Tile data are not cleared:
+ * nobody reads what XSTATE_BV does not name.
+ */
 void fpu_image_reset(struct xsave_area *area, u64 features);
 
 /* The PASID in the registers; a valid one to put there. */

@@ -3,6 +3,7 @@
  * size when it is made, because the switch path can't allocate. It is born with an id never used before and with
  * last_cpu = none, so that no CPU's memory of a dead one in the same place can be taken for it.
  */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
@@ -20,14 +21,22 @@ static u64 first_features(void)
 	return fpu_config.mask & ~fpu_config.dynamic;
 }
 
-/* An fpstate of initial values, or NULL. */
-static struct xsave_area *new_fpstate(void)
+struct xsave_area *fpu_fpstate_alloc(u64 features)
 {
-	struct xsave_area *area = fpu_area_alloc(fpu_config.size);
+	bool large = features & fpu_config.dynamic;
+	struct xsave_area *area = large ? fpu_buffer_alloc() : fpu_area_alloc(fpu_config.size);
 
 	if (area)
-		fpu_image_reset(area, first_features());
+		fpu_image_reset(area, features);
 	return area;
+}
+
+void fpu_fpstate_free(struct xsave_area *area)
+{
+	if (area && fpu_is_large(area))
+		fpu_buffer_free(area);
+	else
+		fpu_area_free(area);
 }
 
 bool fpu_create(struct fpu_task *task, bool integer_only)
@@ -35,7 +44,7 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 	task->user = (struct fpu_context){ .pkru = PKRU_DEFAULT, .xfd = fpu_config.dynamic };
 	task->active = &task->user;
 	task->own_flags |= TASK_NEED_FPU_LOAD;
-	if (!integer_only && !(task->user.fpstate = new_fpstate()))
+	if (!integer_only && !(task->user.fpstate = fpu_fpstate_alloc(first_features())))
 		return false;
 	fpu_context_born(&task->user);
 	return true;
@@ -44,7 +53,7 @@ bool fpu_create(struct fpu_task *task, bool integer_only)
 void fpu_free(struct fpu_task *task)
 {
 	FPU_POINT();
-	fpu_area_free(task->user.fpstate);
+	fpu_fpstate_free(task->user.fpstate);
 	FPU_POINT();
 	task->user.fpstate = NULL;
 }
@@ -79,20 +88,20 @@ bool fpu_exec_prepare(const struct fpu_task *task, bool integer_only, struct xsa
 {
 	bool needed = !integer_only && (!task->user.fpstate || task->user.xfd != fpu_config.dynamic);
 
-	*spare = needed ? new_fpstate() : NULL;
+	*spare = needed ? fpu_fpstate_alloc(first_features()) : NULL;
 	return !needed || *spare;
 }
 
-void fpu_exec_cancel(struct xsave_area *spare)
+void fpu_exec_finish(struct xsave_area *unused)
 {
-	fpu_area_free(spare);
+	fpu_fpstate_free(unused);
 }
 
 /*
  * With interrupts off nobody sees a context whose fpstate is coming or going: an interrupt's section may load it. An
  * integer-only task's flag is set first, or its new fpstate would come with a flag that says ACTIVE.
  */
-void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare)
+struct xsave_area *fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare)
 {
 	struct fpu_context *context = &task->user;
 	struct xsave_area *unused = NULL;
@@ -109,7 +118,6 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 	}
 	if (context->fpstate) {
 		fpregs_drop(cpu, task, FPU_EV_EXEC, FPU_INACTIVE);
-		fpu_image_reset(context->fpstate, first_features());
 		context->bad = false;
 		context->xfd = fpu_config.dynamic;
 		fpu_set_xfd(cpu, context->xfd);
@@ -117,6 +125,7 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 			unused = context->fpstate;
 			context->fpstate = NULL;
 		} else {
+			fpu_image_reset(context->fpstate, first_features());
 			fpu_policy_again(cpu, task);
 		}
 	}
@@ -124,7 +133,7 @@ void fpu_exec(struct fpu_task *task, bool integer_only, struct xsave_area *spare
 	if (fpu_config.pku)
 		wrpkru(PKRU_DEFAULT);
 	irq_restore(flags);
-	fpu_area_free(unused);
+	return unused;
 }
 
 void fpu_death(struct fpu_task *task)

@@ -4,6 +4,7 @@
  * kernel would not switch are never enabled (museum entry 30). The boot processor decides; another one follows, or
  * is refused if it could not hold the same registers.
  */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
@@ -274,7 +275,8 @@ static void log_config(void)
 			n += format_text(names + n, sizeof(names) - (size_t)n, " %s", xstate_name(i));
 	klog("fpu: components%s; %u bytes a context", names, fpu_config.size);
 	if (fpu_config.dynamic)
-		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl)", fpu_config.full_size);
+		klog("fpu: %u bytes once it uses tiles, which takes a permission (arch_prctl); %s", fpu_config.full_size,
+		     fpu_buffers.name);
 	klog("fpu: policy %s, mechanism %s", fpu_policy.name, fpu_config.native ? "native (XSAVES, XRSTORS)" :
 	     "soft: XSAVES, XRSTORS, PASID, XFD and AMX are modelled in software");
 	if (boot_registers.keeps_fip)
@@ -316,6 +318,9 @@ void fpu_init(void)
 	fpu_config.mxcsr_mask = init_image->mxcsr_mask ? init_image->mxcsr_mask : MXCSR_MASK_DEFAULT;
 	fpu_image_reset(init_image, fpu_config.mask & ~fpu_config.dynamic);
 	fpu_image_prepare(init_image);
+	fpu_buffers_init();
+	if (!fpu_buffers_init_cpu(cpu))
+		panic("no memory for the FPU's images");
 	fpu_cpu_up(cpu);
 	fpu_update_init();
 	log_config();
@@ -329,7 +334,7 @@ bool fpu_init_cpu(struct fpu_cpu *cpu)
 		return false;
 	enable_instructions();
 	enable_user_components();
-	if (!enable_supervisor_components(cpu))
+	if (!enable_supervisor_components(cpu) || !fpu_buffers_init_cpu(cpu))
 		return false;
 	fpu_cpu_up(cpu);
 	return true;

@@ -3,6 +3,7 @@
  * verb that makes memory valid, or that gives it to the kernel (door.h). Offsets come from the layout, in the compacted
  * format by the XCOMP_BV of that very area (museum entry 23).
  */
+#include "fpu/buffers.h"
 #include "fpu/door.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
@@ -38,9 +39,18 @@ static void *standard(const struct xsave_area *area, u32 feature)
 	return (u8 *)area + fpu_config.layout.component[feature].offset;
 }
 
-static void *compacted(const struct xsave_area *area, u32 feature)
+/* One component beyond the legacy region, between a standard image and an fpstate, where it may lie in pieces. */
+static void move_component(const struct xsave_area *image, const struct xsave_area *fpstate, u32 feature, bool to_image)
 {
-	return (u8 *)area + xstate_compact_offset(&fpu_config.layout, area->xcomp_bv, feature);
+	u32 at = xstate_compact_offset(&fpu_config.layout, fpstate->xcomp_bv, feature), together;
+	u32 end = at + fpu_config.layout.component[feature].size;
+	u8 *bytes = standard(image, feature);
+
+	for (; at < end; at += together, bytes += together) {
+		void *piece = fpu_piece(fpstate, at, end - at, &together);
+
+		memcpy(to_image ? bytes : piece, to_image ? piece : bytes, together);
+	}
 }
 
 static void copy_x87(struct xsave_area *to, const struct xsave_area *from)
@@ -84,11 +94,8 @@ static void gather(struct xsave_area *image, const struct xsave_area *fpstate)
 	u64 features = fpstate->xstate_bv;
 
 	copy_legacy(image, fpstate, features);
-	for (u64 rest = extended(features); rest; rest &= rest - 1) {
-		u32 i = (u32)__builtin_ctzl(rest);
-
-		memcpy(standard(image, i), compacted(fpstate, i), fpu_config.layout.component[i].size);
-	}
+	for (u64 rest = extended(features); rest; rest &= rest - 1)
+		move_component(image, fpstate, (u32)__builtin_ctzl(rest), true);
 	image->xstate_bv = features & fpu_config.xcr0 & fpu_config.mask;
 }
 
@@ -162,11 +169,8 @@ static void scatter(struct xsave_area *fpstate, const struct xsave_area *image, 
 {
 	copy_legacy(fpstate, image, features);
 	features = keep_mxcsr(fpstate, image, features);
-	for (u64 rest = extended(features); rest; rest &= rest - 1) {
-		u32 i = (u32)__builtin_ctzl(rest);
-
-		memcpy(compacted(fpstate, i), standard(image, i), fpu_config.layout.component[i].size);
-	}
+	for (u64 rest = extended(features); rest; rest &= rest - 1)
+		move_component(image, fpstate, (u32)__builtin_ctzl(rest), false);
 	fpstate->xstate_bv = (fpstate->xstate_bv & ~fpu_config.xcr0) | (features & fpu_config.xcr0 & fpu_config.mask);
 }
 

@@ -1,4 +1,5 @@
 /* Tiles and the task that uses them; see tiles.h. */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/fpu.h"
 #include "fpu/image.h"
@@ -42,13 +43,12 @@ void fpu_tiles_put(void)
 /* The old fpstate is freed after interrupts are on again: nobody but the context has ever named it. */
 bool fpu_first_use(struct fpu_task *task, u64 components)
 {
-	u64 xfd = task->user.xfd & ~components, flags, features = fpu_config.mask & ~xfd;
-	struct xsave_area *area = fpu_area_alloc(xstate_compact_size(&fpu_config.layout, features));
+	u64 xfd = task->user.xfd & ~components, flags;
+	struct xsave_area *area = fpu_fpstate_alloc(fpu_config.mask & ~xfd);
 	struct fpu_cpu *cpu;
 
 	if (!area)
 		return false;
-	fpu_image_reset(area, features);
 	flags = irq_save();
 	cpu = fpu_this_cpu();
 	fpu_clear_ts(cpu);
@@ -58,6 +58,18 @@ bool fpu_first_use(struct fpu_task *task, u64 components)
 		fpu_set_xfd(cpu, xfd);
 	}
 	irq_restore(flags);
-	fpu_area_free(area);
+	fpu_fpstate_free(area);
 	return true;
+}
+
+void fpu_tiles_exit(struct fpu_task *task)
+{
+	u64 flags;
+
+	if (task->user.xfd == fpu_config.dynamic)
+		return;
+	flags = irq_save();
+	fpu_death(task);
+	irq_restore(flags);
+	fpu_free(task);
 }

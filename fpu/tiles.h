@@ -23,4 +23,10 @@ void fpu_tiles_put(void);
  */
 bool fpu_first_use(struct fpu_task *task, u64 components);
 
+/*
+ * The running task will not go to user mode again, and nobody finds it any more: if it has a large fpstate, its context
+ * ends here, where one may wait for other CPUs, and not at its last switch.
+ */
+void fpu_tiles_exit(struct fpu_task *task);
+
 #endif

@@ -75,7 +75,7 @@ void *fpu_update_begin(struct fpu_update *update, struct fpu_task *task, u32 fea
 {
 	bool pkru = feature == XF_PKRU;
 
-	if (feature < XF_AVX || !(fpu_config.features & ~task->user.xfd & BIT(feature)) ||
+	if (feature < XF_AVX || !(fpu_config.features & ~fpu_config.dynamic & BIT(feature)) ||
 	    (!pkru && !fpu_has_registers(task)))
 		return NULL;
 	fpregs_lock();

@@ -28,6 +28,7 @@ enum xfeature {
 #define XSAVE_HEADER_SIZE 64
 #define XSAVE_EXTENDED (XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE) /* offset of the first component >= 2 */
 #define XSAVE_ALIGN 64
+#define XSAVE_MORE_PAGES 6
 #define XCOMP_COMPACTED BIT(63)
 
 /* Architectural initial values. PKRU's is 0, all keys open; the kernel's default is another thing. */
@@ -48,7 +49,10 @@ struct xsave_area {
 	u32 mxcsr, mxcsr_mask;
 	u8 st[8][16];
 	u8 xmm[16][16];
-	u8 unused[96];
+	u8 unused[48];
+	struct xsave_pages { /* the software's to use (manual, volume 1, 13.4.1): of a scattered one, see buffers.h */
+		void *page[XSAVE_MORE_PAGES];
+	} more;
 	u64 xstate_bv, xcomp_bv;
 	u64 header_reserved[6];
 	u8 extended[];

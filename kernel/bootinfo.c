@@ -169,7 +169,7 @@ u64 boot_number(const char *key, u64 otherwise)
 void bootinfo_check_options(void)
 {
 	static const char *const known[] = { "stdin", "stderr", "log", "copies", "debug",
-					     "fpu", "xstate", "intonly", "nopku", "trace", "stats", "view", "maxcpus" };
+					     "fpu", "xstate", "intonly", "fpbuf", "nopku", "trace", "stats", "view", "maxcpus" };
 	size_t n;
 
 	for (const char *word = bootinfo.cmdline; (word = next_word(word, &n)); word += n) {

@@ -153,18 +153,23 @@ static long tenth(u64 how)
 	})
 
 /*
- * What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first.
+ * What a kernel FPU section costs that does nothing: the first since user code ran, the next; the save in the first, and
+ * a load.
  */
 static long section_ticks(u64 which)
 {
-	volatile u64 flags = irq_save(), save = 0, first, again;
+	volatile u64 flags = irq_save(), save = 0, load = 0, first, again;
 
-	if (fpu_has_registers(&current->fpu) && fpregs_valid(fpu_this_cpu(), &current->fpu.user))
+	if (fpu_has_registers(&current->fpu) && fpregs_valid(fpu_this_cpu(), &current->fpu.user)) {
 		save = TICKS(fpu_image_save(fpu_this_cpu(), current->fpu.user.fpstate));
+		if (which == TARRY_SECTION_LOAD)
+			load = TICKS(fpu_image_load(fpu_this_cpu(), current->fpu.user.fpstate));
+	}
 	first = TICKS(kernel_fpu_begin(); kernel_fpu_end());
 	again = TICKS(kernel_fpu_begin(); kernel_fpu_end());
 	irq_restore(flags);
-	return (long)(which == TARRY_SECTION_SAVE ? save : which == TARRY_SECTION_AGAIN ? again : first);
+	return (long)(which == TARRY_SECTION_FIRST ? first : which == TARRY_SECTION_AGAIN ? again :
+		      which == TARRY_SECTION_SAVE ? save : load);
 }
 
 static void panic_here(void *arg)

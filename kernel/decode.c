@@ -74,7 +74,9 @@ int decode_operand(const u8 *bytes, u32 n, u32 at, u8 x, u8 b, struct operand *o
 	return 0;
 }
 
-/* All that may stand before the opcode but LOCK. Of F2 and F3 the last one counts, and REX right before the opcode. */
+/*
+ * All that may stand before the opcode but LOCK. Of F2 and F3 the last one counts, and REX right before the opcode.
+ */
 static u32 take_prefixes(const u8 *bytes, u32 n, struct operand *operand, u8 *mandatory, u8 *rex)
 {
 	u32 at = 0, skipped;

@@ -1,7 +1,7 @@
 /*
- * What the instructions that the kernel executes for a program have in common: prefixes and the memory operand (manual,
- * volume 2, chapter 2). Pure code, the same in the kernel and in host tests: takes no byte for granted that it has not
- * been given.
+ * What the instructions that the kernel executes for a program have in common: prefixes and the memory operand
+ * (manual, volume 2, chapter 2). Pure code, the same in the kernel and in host tests: takes no byte for granted that
+ * it has not been given.
  */
 #ifndef KERNEL_DECODE_H
 #define KERNEL_DECODE_H
@@ -10,7 +10,7 @@
 
 #define MAX_INSN_LENGTH 15
 
-/* Register numbers, as encodings have them: 4 is RSP; and two that are none. */
+/* Register numbers, as encodings have them, and two that are none of the sixteen. */
 #define INSN_RSP 4
 #define INSN_RBP 5
 #define INSN_NO_REGISTER 16
@@ -26,7 +26,7 @@ struct operand {
 };
 #define NO_OPERAND (struct operand){ .base = INSN_NO_REGISTER, .index = INSN_NO_REGISTER }
 
-/* ModRM's first and last field. */
+/* ModRM's fields; no memory operand where mod is MODRM_REGISTERS. */
 #define MODRM_REGISTERS 3
 #define MODRM_MOD(modrm) ((modrm) >> 6)
 #define MODRM_REG(modrm) ((modrm) >> 3 & 7)
@@ -38,8 +38,9 @@ struct operand {
 u32 decode_prefixes(const u8 *bytes, u32 n, struct operand *operand);
 
 /*
- * The memory operand that ends the instruction; at is ModRM's place, which is among the n bytes, x and b are 8 where the
- * prefix extends the index and the base. 0 and the instruction's length, or the number of bytes that are needed to go on.
+ * The memory operand that ends the instruction; at is ModRM's place, which is among the n bytes, x and b are 8 where
+ * the prefix extends the index and the base. 0 and the instruction's length, or the number of bytes that are needed
+ * to go on.
  */
 int decode_operand(const u8 *bytes, u32 n, u32 at, u8 x, u8 b, struct operand *operand, u32 *length);
 

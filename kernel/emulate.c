@@ -1,7 +1,7 @@
 /*
- * An instruction that the CPU lacks and Tarry models has raised #UD: fetched from the user's memory, decoded, and handed
- * to tiles.c or enqcmd.c, which reach the user's memory by what is here: through the user's mapping, with the keys in
- * force. Nothing is held while user memory is touched, for that may sleep.
+ * An instruction that the CPU lacks and Tarry models has raised #UD: fetched from the user's memory, decoded, and
+ * handed to tiles.c or enqcmd.c, which reach the user's memory by what is here: through the user's mapping, with the
+ * keys in force. Nothing is held while user memory is touched, for that may sleep.
  */
 #include "fpu/frame.h"
 #include "fpu/image.h"
@@ -112,7 +112,10 @@ static u64 fetch(struct regs *regs, struct insn *insn)
 	return wanted ? EXC_UNDEFINED : GOES_ON;
 }
 
-/* What ENQCMD takes from the CPU's registers is read before anybody else can run on the CPU, as the instruction would. */
+/*
+ * What ENQCMD takes from the CPU's registers is read before anybody else can run on the CPU, as the instruction
+ * would.
+ */
 u64 emulate(struct regs *regs)
 {
 	u64 pasid, vector;

@@ -9,8 +9,8 @@
 #define GOES_ON 0 /* no exception so far; the divide error's vector is not needed here */
 
 /*
- * #UD in user mode, interrupts off. The exception that the program is to get instead, or EMULATED. EXC_UNDEFINED: it was
- * no instruction that is modelled, or a wrong form. EXC_NO_FPU: IA32_XFD_ERR of this CPU says why.
+ * #UD in user mode, interrupts off. The exception that the program is to get instead, or EMULATED. EXC_UNDEFINED: it
+ * was no instruction that is modelled, or a wrong form. EXC_NO_FPU: IA32_XFD_ERR of this CPU says why.
  */
 u64 emulate(struct regs *regs);
 

@@ -1,7 +1,8 @@
 /*
- * ENQCMD in software (manual, volume 2): 64 bytes are read, the PASID is put into them, and an enqueue store takes them to
- * a device, whose answer is ZF. The order of the checks: destination, source, PASID. An enqueue store to anything but a
- * device is dropped and says "retry"; where an ordinary store would fault it does, too. ENQCMDS is the kernel's alone.
+ * ENQCMD in software (manual, volume 2): 64 bytes are read, the PASID is put into them, and an enqueue store takes
+ * them to a device, whose answer is ZF. The order of the checks: destination, source, PASID. An enqueue store to
+ * anything but a device is dropped and says "retry"; where an ordinary store would fault it does, too. ENQCMDS is
+ * the kernel's alone.
  */
 #include "fpu/xstate.h"
 #include "kernel/emulate.h"

@@ -6,6 +6,7 @@
  *   ffff888000000000 -                   direct map of all RAM, never executable
  *   ffffc90000000000 -                   kernel stacks with guard pages
  *   ffffc98000000000 -                   device registers
+ *   ffffca0000000000 -                   scattered pages made contiguous (vmap.h)
  *   ffffff0000000000 - ffffff00ffffffff  one page again and again (espfix_init)
  *   ffffffff80000000 -                   kernel image
  */
@@ -22,6 +23,7 @@
 #define DIRECT_MAP_SLOT 273 /* its index in the top-level table */
 #define KSTACK_AREA 0xffffc90000000000ul
 #define DEVICE_MAPPINGS 0xffffc98000000000ul
+#define VMAP_AREA 0xffffca0000000000ul
 #define ESPFIX_AREA 0xffffff0000000000ul
 #define ESPFIX_SLOT 256 /* bytes of the page that a CPU has */
 #define KSTACK_SIZE 16384ul

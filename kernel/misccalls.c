@@ -1,4 +1,5 @@
 /* Small system calls: who am I, what time is it, sleep, and the counters. */
+#include "fpu/buffers.h"
 #include "fpu/intonly.h"
 #include "fpu/image.h"
 #include "fpu/policy.h"
@@ -267,6 +268,11 @@ static void sum_cpus(struct tarry_stats *stats)
 		stats->fpu_traps += fpu->traps;
 		stats->model_ticks += fpu->model_ticks;
 		stats->trace_ticks += fpu->trace_ticks;
+		stats->buffer_bytes_copied += fpu->buffer_bytes;
+		stats->invlpgs += fpu->invlpgs;
+		stats->shootdowns += fpu->shootdowns;
+		stats->shootdowns_sent += fpu->shootdowns_sent;
+		stats->shootdowns_taken += fpu->shootdowns_taken;
 		stats->fpu_updates_registers += fpu->updates_found[FPU_FOUND_REGISTERS];
 		stats->fpu_updates_memory += fpu->updates_found[FPU_FOUND_MEMORY];
 		stats->fpu_updates_initial += fpu->updates_found[FPU_FOUND_INIT];
@@ -281,7 +287,7 @@ long sys_tarry_stats(u64 buf, size_t size)
 {
 	struct entropy_counters entropy = entropy_counters();
 	struct tarry_stats stats = {
-		.free_pages = pages_free() + kstack_cached_pages(),
+		.free_pages = pages_free() + kstack_cached_pages() + fpu_buffers_cached_pages(),
 		.total_pages = pages_total(),
 		.tasks = processes_count(),
 		.heap_pages = heap_pages(),
@@ -294,9 +300,12 @@ long sys_tarry_stats(u64 buf, size_t size)
 		.policy = policy_number(),
 		.keep_registers = fpu_intonly_keeps(),
 		.heap_objects = heap_objects(),
+		.buffers = fpu_buffers_held(),
+		.buffer_bytes = fpu_buffers_bytes(),
 		.pasid_strays = wq_strays(),
 	};
 
+	copy_string(stats.fpbuf, fpu_buffers.name, sizeof(stats.fpbuf));
 	sum_cpus(&stats);
 	return copy_to_user(buf, &stats, MIN(size, sizeof(stats)));
 }

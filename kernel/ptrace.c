@@ -1,8 +1,8 @@
 /*
  * ptrace's requests: who traces whom, and what a tracer asks of a stopped tracee; with ptrace_regs.c for registers and
  * ptrace_info.c for what a stop is about. Where tracees stop is in ptrace_stops.c and sched/sigdeliver.c. Everything
- * that looks into a tracee happens while it is frozen and off its CPU. Missing, and answered as unknown: LISTEN,
- * seccomp, hardware breakpoints.
+ * that looks into a tracee happens while it is frozen and off its CPU. Missing, and answered as unknown: seccomp,
+ * hardware breakpoints.
  */
 #include "kernel/errno.h"
 #include "kernel/insn.h"
@@ -180,6 +180,27 @@ static long let_go(struct tracee *tracee, u64 request, u64 signal)
 	return 0;
 }
 
+/* A tracee in its process's stop stays there, but the tracer waits for it again, and can do nothing else with it. */
+static long listen(struct tracee *tracee)
+{
+	u64 flags = spin_lock_irq(&task_lock);
+	bool in_stop = tracee->seized && tracee->info && tracee->info->code >> 8 == PTRACE_EVENT_STOP;
+
+	if (in_stop) {
+		tracee->listening = true;
+		tracee->stopped = tracee->frozen = false;
+		tracee->status = 0;
+		tracee->info = NULL;
+		if (tracee->interrupted || tracee->task->flags & TASK_KILLED)
+			task_wake_stopped(tracee->task);
+	}
+	spin_unlock_irq(&task_lock, flags);
+	if (in_stop)
+		return 0;
+	thaw(tracee);
+	return -EIO;
+}
+
 static long peek(struct task *task, u64 address, u64 user_value)
 {
 	u64 value;
@@ -258,9 +279,7 @@ static long on_any(int pid, u64 request)
 	} else if (!tracee->seized) {
 		result = -EIO;
 	} else if (!tracee->stopped) {
-		tracee->interrupted = true;
-		task_set_flag(task, TASK_SIGNAL);
-		task_wake(task);
+		tracee_interrupt(tracee);
 	}
 	spin_unlock_irq(&task_lock, flags);
 	return result;
@@ -288,6 +307,8 @@ long sys_ptrace(u64 request, int pid, u64 address, u64 data)
 		return -ESRCH;
 	if (lets_go(request))
 		return let_go(tracee, request, data);
+	if (request == PTRACE_LISTEN)
+		return listen(tracee);
 	result = on_stopped(tracee, request, address, data);
 	thaw(tracee);
 	return result;

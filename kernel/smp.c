@@ -232,28 +232,30 @@ void smp_send_reschedule(u32 cpu)
  * Each CPU has one call at a time, in its struct cpu, and a mask of the CPUs whose calls it has still to run. A
  * message that comes while the last one is being handled is delivered afterwards, so no bit is overlooked.
  */
-void smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg)
+u32 smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg)
 {
 	struct cpu *self = this_cpu->self, *cpu;
 	u64 targets = 0;
+	u32 told = 0;
 
 	for_each_online_cpu(cpu)
 		if (cpu != self && cpu_mask & BIT(cpu->id))
 			targets |= BIT(cpu->id);
 	if (!targets)
-		return;
+		return 0;
 	if (!irq_enabled())
 		panic("smp_call with interrupts off");
 	self->call.fn = fn;
 	self->call.arg = arg;
 	__atomic_store_n(&self->call.pending, targets, __ATOMIC_RELEASE);
-	for (; targets; targets &= targets - 1) {
+	for (; targets; targets &= targets - 1, told++) {
 		cpu = cpus[__builtin_ctzl(targets)];
 		__atomic_fetch_or(&cpu->callers, BIT(self->id), __ATOMIC_SEQ_CST);
 		apic_send_interrupt(cpu->apic_id, VECTOR_CALL);
 	}
 	while (__atomic_load_n(&self->call.pending, __ATOMIC_ACQUIRE))
 		cpu_relax();
+	return told;
 }
 
 void smp_run_calls(void)

@@ -25,10 +25,10 @@ void smp_send_reschedule(u32 cpu);
 
 /*
  * Runs fn(arg) on those CPUs of the mask that are online, in an interrupt, and waits until all have done so; the
- * own CPU is left out. With preemption off and interrupts on, and without any spin lock that is ever taken
- * with interrupts off: a CPU that waits for that lock would never answer.
+ * own CPU is left out. Returns how many they were. With preemption off and interrupts on, and without any spin lock
+ * that is ever taken with interrupts off: a CPU that waits for that lock would never answer.
  */
-void smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg);
+u32 smp_call(u64 cpu_mask, void (*fn)(void *arg), void *arg);
 #define ALL_CPUS (~0ul)
 
 /* Stops all other CPUs for good, wherever they are: before the machine's last words. */

@@ -1,6 +1,6 @@
 /*
- * Tile instructions on the model's registers (fpu/amx.h), for XCR0 lacks the tiles. A load or store goes row by row, and
- * between two rows the registers are such that the instruction can be begun again.
+ * Tile instructions on the model's registers (fpu/amx.h), for XCR0 lacks the tiles. A load or store goes row by row,
+ * and between two rows the registers are such that the instruction can be begun again.
  */
 #include "fpu/image.h"
 #include "fpu/tiles.h"

@@ -6,6 +6,7 @@
  * in records of their own, in between or behind. When a ring is full its CPU's newest record is lost and counted, and
  * the count comes out with that CPU's next one. Nothing here changes what it shows.
  */
+#include "fpu/buffers.h"
 #include "fpu/cpu.h"
 #include "fpu/image.h"
 #include "fpu/policy.h"
@@ -410,8 +411,10 @@ static void log_counters(const struct fpu_cpu *cpu, bool last)
 	     c->loads, c->loads_avoided, c->init_loads);
 	klog("stats: \"bytes_saved\":%lu,\"bytes_loaded\":%lu,\"sections\":%lu,\"sections_again\":%lu,\"traps\":%lu,",
 	     c->bytes_saved, c->bytes_loaded, c->sections, c->sections_again, c->traps);
-	klog("stats: \"updates_registers\":%lu,\"updates_memory\":%lu,\"updates_initial\":%lu,\"updates_flagged\":%lu,",
-	     c->updates_found[FPU_FOUND_REGISTERS], c->updates_found[FPU_FOUND_MEMORY],
+	klog("stats: \"buffer_bytes_copied\":%lu,\"invlpgs\":%lu,\"shootdowns\":%lu,\"shootdowns_sent\":%lu,",
+	     c->buffer_bytes, c->invlpgs, c->shootdowns, c->shootdowns_sent);
+	klog("stats: \"shootdowns_taken\":%lu,\"updates_registers\":%lu,\"updates_memory\":%lu,\"updates_initial\":%lu,\"updates_flagged\":%lu,",
+	     c->shootdowns_taken, c->updates_found[FPU_FOUND_REGISTERS], c->updates_found[FPU_FOUND_MEMORY],
 	     c->updates_found[FPU_FOUND_INIT], c->updates_ended[FPU_ENDED_FLAG]);
 	klog("stats: \"updates_loaded\":%lu,\"updates_direct\":%lu,\"updates_queued\":%lu}%s",
 	     c->updates_ended[FPU_ENDED_LOAD], c->updates_ended[FPU_ENDED_DIRECT],
@@ -425,8 +428,10 @@ void trace_finish(void)
 		drain();
 	if (!boot_flag("stats"))
 		return;
-	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"cpus\":[", fpu_policy.name,
-	     fpu_config.native ? "native" : "soft");
+	klog("stats: {\"policy\":\"%s\",\"mechanism\":\"%s\",\"fpbuf\":\"%s\",\"buffers\":%lu,\"buffer_bytes\":%lu,",
+	     fpu_policy.name, fpu_config.native ? "native" : "soft", fpu_buffers.name, fpu_buffers_held(),
+	     fpu_buffers_bytes());
+	klog("stats: \"cpus\":[");
 	for (u32 i = 0; i < ncpus; i++)
 		log_counters(&cpus[i]->fpu, i + 1 == ncpus);
 }

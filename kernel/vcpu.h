@@ -9,6 +9,22 @@
 #define KERNEL_VCPU_H
 
 #include "sched/task.h"
+#include "user/include/tarry.h"
+
+struct file;
+
+/* `busy` gives it to one thread at a time. */
+struct vcpu {
+	struct fpu_task fpu;
+	struct mm *mm;
+	struct regs frame;	       /* the guest's; the owner's while it is entered */
+	struct user_segments segments; /* likewise */
+	struct file *file;	       /* for the one that has it in hand */
+	u64 budget, entries;	       /* of this run */
+	u32 busy;
+	int pid; /* its maker's */
+	struct tarry_vcpu_exit exit;
+};
 
 static inline bool in_guest(void)
 {
@@ -33,5 +49,9 @@ void vcpu_interrupted(void);
 void vcpu_tick(void);
 /* The way to the guest's code. Interrupts off. */
 void vcpu_resumes(void);
+
+/* The guest, in the caller's hand until vcpu_put; or NULL and why not. Interrupts on. */
+struct vcpu *vcpu_get(int fd, long *error);
+void vcpu_put(struct vcpu *vcpu);
 
 #endif

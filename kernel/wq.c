@@ -1,8 +1,9 @@
 /*
- * A modelled device with one shared work queue, and the PASIDs that it knows processes by. It never asks who runs: what
- * a command may reach is decided by the PASID in it alone, and that is whatever the CPU's register held (IA32_PASID,
- * component XF_PASID). So each address space has a PASID of its own from its first bind until it is gone; a thread gets
- * it at its first ENQCMD, which traps (pasid_populate). Numbers rise, and none is given out while somebody has it.
+ * A modelled device with one shared work queue, and the PASIDs that it knows processes by. It never asks who runs:
+ * what a command may reach is decided by the PASID in it alone, and that is whatever the CPU's register held
+ * (IA32_PASID, component XF_PASID). So each address space has a PASID of its own from its first bind until it is
+ * gone; a thread gets it at its first ENQCMD, which traps (pasid_populate). Numbers rise, and none is given out
+ * while somebody has it.
  *
  * The one operation does nothing but report. The queue is as full as the commands of the running period make it.
  */

@@ -11,14 +11,15 @@ struct wq_client;
 bool wq_portal_at(u64 address);
 
 /*
- * The device gets a command, with its PASID in it: true if it takes it, false if its queue is full. All that the command
- * does has been done then. Preemptible, interrupts on.
+ * The device gets a command, with its PASID in it: true if it takes it, false if its queue is full. All that the
+ * command does has been done then. Preemptible, interrupts on.
  */
 bool wq_submit(const struct tarry_descriptor *command);
 
 /*
- * #GP in user mode. True if the running thread had no PASID and its process has one: it has it now, and is to try
- * again (seed 003). False: the #GP is a real one. Preemptible, interrupts on.
+ * #GP in user mode, whatever the instruction: trying again tells. True if the running thread had no PASID and its
+ * process has one: it has it now, and is to try again (seed 003; Linux's try_fixup_enqcmd_gp). False: the #GP is a
+ * real one. Preemptible, interrupts on.
  */
 bool pasid_populate(void);
 

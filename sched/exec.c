@@ -281,7 +281,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	struct mm *mm;
 	struct xsave_area *spare = NULL;
 	struct sighand *sighand = NULL;
-	u64 base, rsp;
+	u64 base, rsp, flags;
 	long error;
 	int tid = task->tid;
 
@@ -302,7 +302,7 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	if (!error)
 		error = become_single_threaded(task->process);
 	if (error) {
-		fpu_exec_cancel(spare);
+		fpu_exec_finish(spare);
 		kfree(sighand);
 		mm_put(mm);
 		return error;
@@ -312,8 +312,11 @@ static long replace_program(const char *path, const struct exec_args *args, cons
 	take_over_pid(task, task->process);
 	task->process->exec = false;
 	task->process->execed = true;
-	fpu_exec(&task->fpu, image.integer_only, spare);
+	spare = fpu_exec(&task->fpu, image.integer_only, spare);
+	flags = spin_lock_irq(&task_lock); /* who looks at all tasks' fpstates does so with it */
 	task->process->xcomp_permitted = 0;
+	spin_unlock_irq(&task_lock, flags);
+	fpu_exec_finish(spare);
 	files_exec(task->process->files);
 	itimers_exec(task->process);
 	signals_exec(sighand);

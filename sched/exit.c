@@ -4,6 +4,7 @@
  * zombie that keeps nothing but its exit status.
  */
 #include "fpu/fpu.h"
+#include "fpu/tiles.h"
 #include "kernel/errno.h"
 #include "kernel/file.h"
 #include "kernel/futex.h"
@@ -114,12 +115,15 @@ static void exit_task(void)
 	struct task *task = current;
 	struct process *process = task->process;
 	struct mm *mm = task->mm;
+	bool last;
 
 	show_end(task, process);
 	robust_list_exit();
 	clear_child_tid(task);
 	ipc_exit(task);
-	if (!leave_process(task, process)) {
+	last = leave_process(task, process);
+	fpu_tiles_exit(&task->fpu);
+	if (!last) {
 		task->process = NULL;
 		sched_die();
 	}

@@ -87,12 +87,10 @@ static int ask_tracer(struct task *task, int signal, struct siginfo *info)
 /* What stops the task without being a signal: the process's stop, PTRACE_INTERRUPT. True if it has stopped. */
 static bool stop_first(struct task *task)
 {
-	struct siginfo info = { .signo = SIGTRAP, .code = PTRACE_EVENT_STOP << 8 | SIGTRAP, .pid = task->tid };
-
 	if (task->stop.due)
 		stop_join(task);
 	else if (task->tracee && task->tracee->interrupted)
-		stop_for_tracer(task, info.code, CLD_STOPPED, &info);
+		stop_interrupted(task);
 	else
 		return false;
 	return true;

@@ -42,6 +42,8 @@ static void go_on(struct process *process)
 		task->stop.due = task->stop.taken = false;
 		if (task->stop.asleep)
 			task_wake_stopped(task);
+		if (task->tracee && task->tracee->seized)
+			tracee_interrupt(task->tracee);
 	}
 	if (complete)
 		signal_tell_stop(process->parent, CLD_CONTINUED, process->pid, SIGCONT);
@@ -109,7 +111,7 @@ void stop_remove_thread(struct process *process, struct task *task)
 /* Stopped for its tracer, a seized task shows the stop as an event, others as a signal that nothing is known of. */
 static void stop_traced(struct task *task, int signal)
 {
-	struct siginfo info = { .signo = SIGTRAP, .code = PTRACE_EVENT_STOP << 8 | signal, .pid = task->tid };
+	struct siginfo info = { .signo = signal, .code = PTRACE_EVENT_STOP << 8 | signal, .pid = task->tid };
 
 	if (task->tracee->seized)
 		stop_for_tracer(task, info.code, CLD_STOPPED, &info);
@@ -133,6 +135,14 @@ void stop_join(struct task *task)
 		stop_traced(task, signal);
 }
 
+/* While its process is stopped, that is what the tracer hears. */
+void stop_interrupted(struct task *task)
+{
+	int signal = task->process->stop.signal;
+
+	stop_traced(task, signal ? signal : SIGTRAP);
+}
+
 void stop_wake_killed(struct task *task)
 {
 	if (!task->tracee || !task->tracee->frozen)
@@ -140,6 +150,16 @@ void stop_wake_killed(struct task *task)
 }
 
 /* --- Tracees --- */
+
+void tracee_interrupt(struct tracee *tracee)
+{
+	tracee->interrupted = true;
+	task_set_flag(tracee->task, TASK_SIGNAL);
+	if (tracee->listening)
+		task_wake_stopped(tracee->task);
+	else
+		task_wake(tracee->task);
+}
 
 int stop_for_tracer(struct task *task, int code, int why, struct siginfo *info)
 {
@@ -154,8 +174,8 @@ int stop_for_tracer(struct task *task, int code, int why, struct siginfo *info)
 	tracee->stopped = true;
 	signal_tell_stop(tracee->tracer->process, why, tracee->tid, code & 0x7f);
 	sleep_stopped(task);
-	if (task->tracee) { /* killed, it was not let go by its tracer */
-		task->tracee->stopped = false;
+	if (task->tracee) { /* killed, or interrupted while it listened, it was not let go by its tracer */
+		task->tracee->stopped = task->tracee->listening = false;
 		task->tracee->status = 0;
 		task->tracee->info = NULL;
 	}
@@ -181,7 +201,7 @@ static void untrace_task(struct tracee *tracee, struct task *task, int signal)
 	task_clear_flag(task, TASK_TRACED);
 	if (task->process->stop.signal && !(task->flags & TASK_KILLED))
 		make_due(task->process, task);
-	if (!tracee->stopped)
+	if (!tracee->stopped && !tracee->listening)
 		return;
 	ptrace_set_step(task, false);
 	task->stop.signal = signal;

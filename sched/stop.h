@@ -42,7 +42,8 @@ struct tracee {
 	int tid;
 	u32 options;	     /* PTRACE_O_... */
 	bool seized;	     /* by PTRACE_SEIZE */
-	bool interrupted;    /* by PTRACE_INTERRUPT: is to stop */
+	bool interrupted;    /* by PTRACE_INTERRUPT, or by SIGCONT if it is seized: is to stop */
+	bool listening;	     /* by PTRACE_LISTEN: stopped, but not for its tracer, until it is interrupted */
 	u8 mode;	     /* enum trace_mode */
 	volatile bool stopped;
 	bool frozen;	     /* stays stopped, even if killed, while its tracer reads or writes it */
@@ -55,8 +56,9 @@ struct tracee {
 void stop_signal_sent(struct process *process, int signal);
 /* All threads of the process are to stop, the running one with the next stop_join. */
 void stop_begin(struct process *process, int signal);
-/* The running task takes part in its process's stop. Lets task_lock go meanwhile. */
+/* The running task takes part in its process's stop; stops for PTRACE_INTERRUPT. Let task_lock go meanwhile. */
 void stop_join(struct task *task);
+void stop_interrupted(struct task *task);
 /* A new thread; one that leaves its process. */
 void stop_add_thread(struct process *process, struct task *task);
 void stop_remove_thread(struct process *process, struct task *task);
@@ -70,6 +72,8 @@ void stop_wake_killed(struct task *task);
  */
 int stop_for_tracer(struct task *task, int code, int why, struct siginfo *info);
 
+/* The tracee, a seized one, is to stop as soon as it can. */
+void tracee_interrupt(struct tracee *tracee);
 /* Nobody's tracee any more: the task, if it lives, goes on, with that signal if it was stopped. Frees tracee. */
 void untrace(struct tracee *tracee, int signal);
 /* exec has given the task the pid of its process, whose first thread it is now. */

@@ -4,7 +4,7 @@
 Runs user/bench.c where the time stamp counter counts instructions (run-qemu.sh --icount), so the
 figures are exact and the same everywhere. What was spent inside the model of XSAVES and XRSTORS,
 and inside the trace, is shown apart; the limits hold for the rest. Then come tests/boot/counts.c's
-figures, which are counts and not instructions, and crowd.py's. The exit status is 1 if a limit is
+figures, which are counts and not instructions, crowd.py's and buffers.py's. The exit status is 1 if a limit is
 exceeded.
 
     bench.py [--trace] [FILE.c...]   --trace: once more with the trace on; FILE.c, a freestanding
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 
+import buffers
 import crowd
 from boot import BUILD, ROOT, make
 from errors import HostError
@@ -209,6 +210,8 @@ def main(arguments):
         print("\ncounted, not timed:\n" + "\n".join(f"  {line}" for line in counts()))
         print("\nmany tasks, and one program on each of many CPUs:")
         bad |= show_crowd()
+        print(f"\ntasks with tiles on one of {buffers.CPUS} CPUs, by where their fpstates lie (fpbuf=):")
+        print(buffers.table(buffers.measure_all()), end="")
         if options.trace:
             print("\nwith the trace on (each record costs up to "
                   f"{TRACE_CALL} instructions outside the trace, which the limits allow for):")

@@ -129,6 +129,8 @@ def main():
     except (LabError, HostError, OSError) as error:
         print(f"lab.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

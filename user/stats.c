@@ -30,6 +30,10 @@ int main(void)
 	       s.fpu_updates_memory, s.fpu_updates_initial);
 	printf("                    %10lu flagged, %lu loaded, %lu direct, %lu queued\n", s.fpu_updates_flagged,
 	       s.fpu_updates_loaded, s.fpu_updates_direct, s.fpu_updates_queued);
+	printf("large fpstates      %10lu, %lu bytes, %s; %lu bytes copied\n", s.buffers, s.buffer_bytes, s.fpbuf,
+	       s.buffer_bytes_copied);
+	printf("mappings forgotten  %10lu INVLPGs; %lu shootdowns, %lu messages, %lu taken\n", s.invlpgs, s.shootdowns,
+	       s.shootdowns_sent, s.shootdowns_taken);
 	printf("PASIDs              %10lu populated, %lu stray commands\n", s.pasid_populated, s.pasid_strays);
 	printf("boot, by the TSC    %10lu\n", s.boot_insns);
 	printf("up                  %6lu.%03lu s\n", s.uptime_ns / 1000000000,

@@ -132,6 +132,37 @@ static void seized(void)
 	end();
 }
 
+static void listens(void)
+{
+	siginfo_t info;
+	int status;
+
+	start_untraced(sleeper);
+	ask("seize", SEIZE, 0, 0);
+	ask("listen to one that runs", LISTEN, 0, 0);
+	kill(child, SIGSTOP);
+	wait_show("signal");
+	ask("listen at a signal", LISTEN, 0, 0);
+	go("group stop", CONT, SIGSTOP);
+	ask("GETSIGINFO", GETSIGINFO, 0, (uintptr_t)&info);
+	printf("signal %d code %#x\n", info.si_signo, info.si_code);
+	ask("listen", LISTEN, 0, 0);
+	ask("go on", CONT, 0, 0);
+	printf("silence: %d\n", waitpid(child, &status, WNOHANG));
+	ask("interrupt", INTERRUPT, 0, 0);
+	wait_show("still stopped");
+	ask("listen", LISTEN, 0, 0);
+	kill(child, SIGCONT);
+	wait_show("continued");
+	go("SIGCONT", CONT, 0);
+	ask("go on", CONT, 0, 0);
+	kill(child, SIGSTOP);
+	wait_show("signal");
+	go("group stop", CONT, SIGSTOP);
+	ask("listen", LISTEN, 0, 0);
+	end();
+}
+
 /* Who asked for it sees the end of a task that was killed, too; to kill it again changes nothing. */
 static void seen_at_its_end(void)
 {
@@ -380,6 +411,7 @@ int main(void)
 	attached_while_stopped();
 	seen_at_its_end();
 	seized();
+	listens();
 	system_calls();
 	restarts();
 	call_infos();

@@ -5,11 +5,13 @@ here on every machine alike. What is only counted is in tests/boot/counts.c.
 """
 
 import bench
+import buffers
 import crowd
 from framework import FAILED, OK, Outcome, expect, expect_equal
 
 # Operations that move no registers, and some that do in each round.
 UNTRACED = ("null", "null-integer", "getpid", "section-again")
+FEW_TASKS, FIRST_USE_LIMIT = 10, 2000
 TRACED = ("switch", "ipc", "pipe", "section-first")
 
 
@@ -46,7 +48,18 @@ def crowds():
     return [Outcome(check.name, OK if check.good else FAILED, check.text) for check in crowd.checks()]
 
 
+def places():
+    """What docs say of the places for large fpstates still holds: counts exactly, instructions by limits."""
+    said = {count[:2]: count for count in buffers.written()}
+    for row in buffers.measure_all(FEW_TASKS):
+        name = f"{row.strategy}, {row.tasks} tasks"
+        expect_equal(row.counts(), said[row.strategy, row.tasks], f"{name}: the counts in {buffers.PAGE}")
+        expect_equal(row.first_counts, (0, 0, 0), f"{name}: counts of the first use")
+        expect(row.first <= FIRST_USE_LIMIT, f"{name}: a first use takes {row.first} instructions")
+
+
 def tests():
     yield "limits", limits
     yield "limits, traced", limits_traced
     yield "crowd", crowds
+    yield "buffers", places

@@ -15,8 +15,9 @@ from framework import FAILED, OK, Outcome, excerpt
 SECONDS = {"qemu": 300, "bochs": 900}
 CMDLINE = "stderr=com3 log=com2"
 FPU_PROGRAMS = ("alike", "amx", "amxstate", "counts", "crypt", "fpu", "hostile", "intonly", "pasid", "pkeys",
-                "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu")
+                "ptracefp", "sigframe", "sigkeys", "signals", "update", "vcpu", "vcpustate")
 SMP_PROGRAMS = ("hotplug", "ptrace", "ptracerace", "smp", "vcpubad", *FPU_PROGRAMS)
+BUFFER_PROGRAMS, BUFFER_STRATEGIES = ("amxstate", "buffers"), ("cache", "vmalloc", "copy", "map")
 SMP = {"qemu": 4, "bochs": 2}
 INTEGER_ONLY_MODES = ("init", "ts")
 # What does not need the debug call, and whether it is refused without the word.
@@ -31,9 +32,9 @@ ALL_LOG_WORDS = ("clone: flags 1000 are not supported", "clone: no more than 201
 
 
 def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="", programs=(),
-               smp=1, debug=True):
+               smp=1, mem=256, debug=True, log_words=LOG_WORDS):
     """Boots, and turns the report into outcomes. No programs: all."""
-    boot = Boot(machine=machine, bochs_cpu=cpu, smp=smp, timeout=SECONDS[machine],
+    boot = Boot(machine=machine, bochs_cpu=cpu, smp=smp, mem=mem, timeout=SECONDS[machine],
                 files=listed_files("test"),
                 argv=[b"/bin/testall", *(name.encode() for name in programs)],
                 cmdline=f"{CMDLINE} {'debug ' * debug}fpu={policy} intonly={mode} {words}")
@@ -42,7 +43,7 @@ def boot_tests(machine, cpu="tigerlake", policy="deferred", mode="init", words="
     failed = any(outcome.state == FAILED for outcome in outcomes)
     if not trouble and result.status != int(failed):
         trouble = f"status {result.status}, but the report says {int(failed)}"
-    said = (f"smp: {smp} CPU", *(LOG_WORDS[:1] if "nopku" in words else LOG_WORDS))
+    said = (f"smp: {smp} CPU", *(log_words[:1] if "nopku" in words else log_words))
     for text in said if programs else (*said, *ALL_LOG_WORDS):
         if not trouble and not any(text in line for line in result.log):
             trouble = f"the log has no {text!r}"
@@ -57,6 +58,12 @@ def fpu_tests(*arguments, **options):
     return lambda: boot_tests(*arguments, programs=FPU_PROGRAMS, **options)
 
 
+def buffer_tests(strategy):
+    """On a machine that is soon out of memory."""
+    return lambda: boot_tests("qemu", programs=BUFFER_PROGRAMS, smp=SMP["qemu"], mem=64, words=f"fpbuf={strategy}",
+                              log_words=("no memory for its tiles",))
+
+
 def tests():
     for machine in SECONDS:
         yield machine, lambda machine=machine: boot_tests(machine)
@@ -68,6 +75,8 @@ def tests():
             if (policy, mode) != ("deferred", "init"):
                 words = "update=load" if mode == "ts" else ""
                 yield f"qemu {policy} {mode}", fpu_tests("qemu", policy=policy, mode=mode, words=words)
+    for strategy in BUFFER_STRATEGIES:
+        yield f"qemu {strategy}", buffer_tests(strategy)
     yield "qemu nopku", fpu_tests("qemu", words="nopku")
     yield "qemu without debug", lambda: boot_tests("qemu", programs=PLAIN_PROGRAMS, debug=False)
     for cpu, mechanism, mode in BOCHS_VARIANTS:

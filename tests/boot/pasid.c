@@ -1,86 +1,15 @@
 /*
- * pasid - ENQCMD, the PASID that a thread gets at its first one, and the device that believes it. Catches: a PASID that
- * another task submits with, that a child, a new program or a handler's frame brings along or loses, that is given more
- * than once or to a thread that never asked; a real #GP that is taken for a first use; and commands that the device or
- * the instruction should have refused.
+ * pasid - the PASID that a thread gets at its first ENQCMD. Catches: one that another task submits with; that a
+ * child, a new program or a handler's frame brings along or loses; that is given more than once, or to a thread that
+ * never asked; and a real #GP that is taken for a first use.
  */
-#include <enqcmd.h>
 #include "components.h"
+#include "pasid.h"
 #include "ptrace.h"
-#include "signals.h"
 #include "threads.h"
 #include "vcpu.h"
 
-enum { SI_KERNEL = 0x80, SEGV_MAPERR = 1, SEGV_ACCERR = 2, ENQCMD_LENGTH = 5 };
-enum { PROCESSES = 4, TURNS = 60, ROUNDS = 200 };
-#define RW	(PROT_READ | PROT_WRITE)
-#define ZF	0x40ul
-#define OTHERS	0x895ul		/* CF, PF, AF, SF, OF */
-
-static struct tarry_portal memory __attribute__((aligned(64)));
-static struct tarry_completion record __attribute__((aligned(32)));
-static const volatile struct tarry_portal *portal;
-static struct tarry_descriptor command;
-
-static struct tarry_stats now(void)
-{
-	struct tarry_stats s = { 0 };
-
-	stats(&s, sizeof(s));
-	return s;
-}
-
-static void bind(void)
-{
-	long address = pasid_bind();
-
-	EXPECT(address > 0 && address % PAGE_SIZE == 0);
-	portal = (const volatile struct tarry_portal *)address;
-	command = noop_command(&record);
-}
-
-static void submit(void)
-{
-	enqcmd_wait(portal, &command);
-}
-
-/* The instruction that faulted is left out. */
-static uint64_t insn_length = ENQCMD_LENGTH;
-
-static void skip_insn(int signal, struct info *info, struct context *uc)
-{
-	note(signal, info, uc);
-	uc->rip += insn_length;
-}
-
-/* One ENQCMD: the signal that it raised, or 0. */
-static int try(const volatile void *to, const void *from)
-{
-	reset();
-	set_handler(SIGSEGV, skip_insn, 0, 0);
-	__asm__ volatile("enqcmd (%0), %1" : : "a"(from), "c"(to) : "memory", "cc");
-	return last_signal;
-}
-
-static void expect_protection(int signal)
-{
-	EXPECT_EQ(signal, SIGSEGV);
-	EXPECT_EQ(calls, 1);
-	EXPECT_EQ(last_info.code, SI_KERNEL);
-	EXPECT_EQ(last_info.address, 0);
-	EXPECT_EQ(last_context.trap, EXC_PROTECTION);
-	EXPECT_EQ(last_context.error, 0);
-}
-
-static void expect_page_fault(int signal, int code, uint64_t address, uint64_t error)
-{
-	EXPECT_EQ(signal, SIGSEGV);
-	EXPECT_EQ(calls, 1);
-	EXPECT_EQ(last_info.code, code);
-	EXPECT_EQ(last_info.address, address);
-	EXPECT_EQ(last_context.trap, EXC_PAGE_FAULT);
-	EXPECT_EQ(last_context.error & 6, error);
-}
+enum { PROCESSES = 4, TURNS = 60 };
 
 /* --- First use --- */
 
@@ -160,174 +89,6 @@ static void real_faults(void)
 	EXPECT_EQ(portal->commands + portal->retries, 1);
 }
 
-static void lock_prefix(void)
-{
-	bind();
-	reset();
-	set_handler(SIGILL, skip_insn, 0, 0);
-	insn_length++;
-	__asm__ volatile(".byte 0xf0, 0xf2, 0x0f, 0x38, 0xf8, 0x08" : : "a"(&command), "c"(portal) : "memory", "cc");
-	EXPECT_EQ(last_signal, SIGILL);
-	EXPECT_EQ(calls, 1);
-	EXPECT_EQ(portal->commands, 0);
-}
-
-/* --- Addresses and flags --- */
-
-static void addresses(void)
-{
-	char *pages = (char *)mmap(NULL, 2 * PAGE_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *end = pages + PAGE_SIZE;
-	struct tarry_descriptor *last = (struct tarry_descriptor *)(end - sizeof(command));
-
-	bind();
-	munmap(end, PAGE_SIZE);
-	*last = command;
-	EXPECT_EQ(try(portal, last), 0);
-	expect_page_fault(try(portal, (char *)last + 8), SEGV_MAPERR, (uint64_t)end, 4);
-	expect_page_fault(try(portal, end), SEGV_MAPERR, (uint64_t)end, 4);
-	expect_page_fault(try(end, &command), SEGV_MAPERR, (uint64_t)end, 6);
-	EXPECT_EQ(syscall3(SYS_mprotect, pages, PAGE_SIZE, PROT_READ), 0);
-	expect_page_fault(try(pages, &command), SEGV_ACCERR, (uint64_t)pages, 6);
-	expect_page_fault(try((void *)0xffff800000000000, &command), SEGV_MAPERR, 0xffff800000000000, 6);
-	munmap(pages, PAGE_SIZE);
-}
-
-/* The flags after an ENQCMD with all of them set before. */
-static uint64_t flags_after(const volatile void *to)
-{
-	uint64_t flags;
-
-	__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\torq %3, (%%rsp)\n\tpopfq\n\tenqcmd (%1), %2\n\tpushfq\n\t"
-			 "popq %0\n\tlea 128(%%rsp), %%rsp"
-			 : "=&r"(flags) : "r"(&command), "r"(to), "i"(ZF | OTHERS) : "memory", "cc");
-	return flags & (ZF | OTHERS);
-}
-
-static void flags(void)
-{
-	int accepted = 0;
-
-	bind();
-	memory.commands = 77;
-	EXPECT_EQ(flags_after(&memory), ZF);
-	EXPECT_EQ(memory.commands, 77);		/* no device is there: the store is dropped */
-	EXPECT_EQ(memory.pasid, 0);
-	for (int i = 0; i < ROUNDS && !accepted; i++) {
-		uint64_t status = flags_after(portal);
-
-		accepted = !status;
-		EXPECT(!status || status == ZF);
-		sleep_ms(1);
-	}
-	EXPECT(accepted);
-}
-
-/* Nobody writes the portal but the device. */
-static void stores(void)
-{
-	volatile uint64_t *word;
-
-	bind();
-	word = (volatile uint64_t *)&portal->errors;
-	set_handler(SIGSEGV, skip_insn, 0, 0);
-	for (int i = 0; i < 3; i++) {
-		reset();
-		insn_length = 3;
-		__asm__ volatile("movq %0, (%1)" : : "a"(5ul), "c"(word) : "memory");
-		insn_length = ENQCMD_LENGTH;
-		expect_page_fault(last_signal, SEGV_ACCERR, (uint64_t)word, 6);
-		EXPECT_EQ(*word, 0);
-		EXPECT_EQ(syscall3(SYS_mprotect, portal, PAGE_SIZE, i ? PROT_READ : RW), 0);
-	}
-	EXPECT_EQ(getrandom((void *)word, 8, 0), -EFAULT);
-	expect_page_fault(try(portal, &command), SEGV_ACCERR, (uint64_t)portal, 6);
-	EXPECT_EQ(syscall3(SYS_mprotect, portal, PAGE_SIZE, RW), 0);
-	submit();
-	EXPECT_EQ(portal->commands, 1);
-	EXPECT_EQ(munmap((void *)portal, PAGE_SIZE), 0);
-	expect_page_fault(try(portal, &command), SEGV_MAPERR, (uint64_t)portal, 6);
-	bind();
-	EXPECT_EQ(portal->commands, 1);
-}
-
-/* --- The device --- */
-
-static void expect_status(uint8_t status)
-{
-	uint64_t errors = portal->errors;
-
-	memset(&record, 0xff, sizeof(record));
-	submit();
-	EXPECT_EQ(record.status, status);
-	EXPECT_EQ(record.zero[30], status == 0xff ? 0xff : 0);
-	EXPECT_EQ(portal->errors - errors, status != TARRY_WQ_SUCCESS);
-}
-
-static void bad_commands(void)
-{
-	static const struct tarry_completion readonly __attribute__((aligned(32))) = { .status = 9 };
-	uint64_t sent, strays = now().pasid_strays;
-
-	bind();
-	expect_status(TARRY_WQ_SUCCESS);
-	for (uint32_t opcode = 1; opcode < 256; opcode += 51) {
-		command.operation = opcode << TARRY_WQ_OPCODE | TARRY_WQ_ADDRESS_VALID;
-		expect_status(TARRY_WQ_BAD_OPCODE);
-	}
-	for (uint32_t bit = 0; bit < TARRY_WQ_OPCODE; bit++) {
-		command = noop_command(&record);
-		command.operation |= 1u << bit;
-		expect_status(bit == 2 || bit == 3 ? TARRY_WQ_SUCCESS : TARRY_WQ_BAD_FLAGS);
-	}
-	for (int i = 0; i < 6; i++) {
-		command = noop_command(&record);
-		command.reserved[i] = 1ul << 63;
-		expect_status(TARRY_WQ_BAD_RESERVED);
-	}
-	command = noop_command(&record);
-	command.completion += 8;
-	expect_status(0xff);
-	command.completion = 0x1000;
-	expect_status(0xff);
-	command.completion = (uint64_t)portal;
-	expect_status(0xff);
-	command.completion = 0xffffffff80000000;
-	expect_status(0xff);
-	command.completion = (uint64_t)&readonly;
-	expect_status(0xff);
-	EXPECT_EQ(readonly.status, 9);
-	command.operation = TARRY_WQ_REPORT;
-	expect_status(0xff);
-	command = noop_command(&record);
-	command.operation = TARRY_WQ_ADDRESS_VALID;
-	sent = portal->commands;
-	memset(&record, 0xff, sizeof(record));
-	submit();
-	EXPECT_EQ(record.status, 0xff);		/* success, and nobody asked */
-	EXPECT_EQ(portal->commands, sent + 1);
-	EXPECT_EQ(now().pasid_strays, strays);
-}
-
-static void full_queue(void)
-{
-	uint64_t accepted = 0;
-	int retries = 0;
-
-	bind();
-	for (int round = 0; round < ROUNDS && !retries; round++)
-		for (uint32_t i = 0; i <= TARRY_WQ_ENTRIES; i++) {
-			int retry = enqcmd(portal, &command);
-
-			retries += retry;
-			accepted += !retry;
-		}
-	EXPECT(retries);
-	EXPECT_EQ(portal->retries, retries);
-	EXPECT_EQ(portal->commands, accepted);
-	submit();
-	EXPECT_EQ(portal->commands, accepted + 1);
-}
-
 /* --- Threads --- */
 
 static int in_thread(void *commands)
@@ -364,8 +125,8 @@ static void in_threads(void)
 /* --- Other processes --- */
 
 /*
- * Some are bound, the others would submit to their parent's portal with a PASID that they found in the registers. Each
- * bound one must see as many commands as it has sent.
+ * Some are bound, the others would submit to their parent's portal with a PASID that they found in the registers.
+ * Each bound one must see as many commands as it has sent.
  */
 static void neighbour(int i, uint64_t cpus)
 {
@@ -609,23 +370,9 @@ static void costs(void)
 	EXPECT_EQ(bytes_of_save(), without + 8);
 }
 
-#define IN_CHILD(name, f)						\
-	static void test_##name(void)					\
-	{								\
-		if (pasid_bind() < 0)					\
-			SKIP("no PASID: native, and no CPU has it");	\
-		EXPECT_EQ(ktap_child(f), 0);				\
-	}
-
 IN_CHILD(first_use, first_use)
 IN_CHILD(unbound, unbound)
 IN_CHILD(real, real_faults)
-IN_CHILD(lock, lock_prefix)
-IN_CHILD(addresses, addresses)
-IN_CHILD(flags, flags)
-IN_CHILD(stores, stores)
-IN_CHILD(bad, bad_commands)
-IN_CHILD(full, full_queue)
 IN_CHILD(threads, in_threads)
 IN_CHILD(neighbours, neighbours)
 IN_CHILD(forks, forks)
@@ -654,12 +401,6 @@ static const struct ktap_test tests[] = {
 	{ "no memory", test_memory_if },
 	{ "not bound", test_unbound },
 	{ "a real #GP", test_real },
-	{ "LOCK", test_lock },
-	{ "addresses", test_addresses },
-	{ "flags", test_flags },
-	{ "stores to the portal", test_stores },
-	{ "bad commands", test_bad },
-	{ "a full queue", test_full },
 	{ "threads", test_threads },
 	{ "neighbours on all processors", test_neighbours },
 	{ "fork", test_forks },

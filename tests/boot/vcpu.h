@@ -133,4 +133,11 @@ static inline long guest_run(struct guest *g)
 		SKIP("guests are Tarry's own");				\
 } while (0)
 
+/* Of a program that has registers.h. */
+#define NEED_AVX() do {							\
+	NEED_VCPU();							\
+	if (!avx)							\
+		SKIP("no AVX");						\
+} while (0)
+
 #endif

@@ -418,7 +418,8 @@ def live_screen_by_key():
             screen.wait_for(b"\033[27;999r")
             screen.wait_for(b" 1 transitions: ")
             screen.wait_for(b"HELD")
-            press(screen, b" ", b"CPU 0 sh ")
+            screen.wait_for(b"\0338")
+            press(screen, b" ", b"\0338")            # the next picture
             press(screen, b"q", b"\033[r")
         screen.type(b"\x15exit\r")
         expect_equal(screen.end(), 0, "status")

@@ -11,9 +11,9 @@ import layouts
 from framework import ROOT, expect, expect_equal
 
 CHAPTERS = os.path.join(ROOT, "docs", "*.md")
-SOURCES = ("fpu", "kernel", "sched")
+SOURCES = ("fpu", "kernel", "sched", "user/include")
 LINK = re.compile(r"\]\(([^)#]+)\)")
-NAME = re.compile(r"`((?:fpu|fpregs|kernel_fpu|irq_fpu|sched)_\w+)`")
+NAME = re.compile(r"`((?:fpu|fpregs|kernel_fpu|irq_fpu|sched|tiles?|xcomp|pasid|vcpu)_\w+)`")
 
 
 def texts():

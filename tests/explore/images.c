@@ -1,6 +1,7 @@
 /* See images.h. Only the bytes that carry symbolic values are looked at. */
 #include <string.h>
 
+#include "fpu/buffers.h"
 #include "fpu/image.h"
 #include "fpu/setup.h"
 #include "tests/explore/frames.h"
@@ -152,6 +153,18 @@ void fpu_area_free(struct xsave_area *area)
 		fail("something was written behind an fpstate");
 	used[index_of(area)] = room[index_of(area)] = false;
 	memset(area, POISON, AREA_SIZE);
+}
+
+struct fpu_buffers fpu_buffers;
+
+struct xsave_area *fpu_buffer_alloc(void)
+{
+	return fpu_area_alloc(fpu_config.full_size);
+}
+
+void fpu_buffer_free(struct xsave_area *area)
+{
+	fpu_area_free(area);
 }
 
 u8 *image_tiles(struct xsave_area *area)

@@ -69,7 +69,7 @@ static void exec(bool integer_only)
 	task->exec = true;
 	if (!fpu_exec_prepare(&task->fpu, integer_only, &spare))
 		fail("out of memory");
-	fpu_exec(&task->fpu, integer_only, spare);
+	fpu_exec_finish(fpu_exec(&task->fpu, integer_only, spare));
 	task->logical = (struct values){ 0 };
 	task->pkru = PKRU_DEFAULT;
 	task->doomed = task->exec = task->handler = task->queue = task->room = false;

@@ -120,7 +120,7 @@ ACTIVE = [
 CACHED = [
     ("fx-next SWITCH_OUT", r"^CPU 0, task 2 planted, context \d+: SWITCH_OUT, ACTIVE to CACHED$",
      "the task leaves the CPU: always saved", "^  saved: x87 SSE AVX$",
-     r"^#\d+  fpu_put_away .* at .*fpu/switch.h:\d+\n\d+\s+fpregs_copy_to_memory"),
+     r"^#\d+  fpu_switch_out .* at .*fpu/switch.h:\d+\n\d+\s+fpregs_copy_to_memory"),
     ("fx-where 2", "in the kernel: CACHED$", r"^  TASK_NEED_FPU_LOAD +set", "SWITCH_OUT, ACTIVE to CACHED"),
     ("print $fx_state(2)", "= FPU_CACHED$"),
     ("fx-area 2", r"^\d+ bytes, compacted; in use: x87 SSE AVX$", r"^  st0 +0x4000_c90fdaa22168c235  = 3\.141593$",

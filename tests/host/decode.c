@@ -1,6 +1,6 @@
 /*
- * decode.c - ENQCMD and ENQCMDS: every byte of the encoding against the assembler's, prefixes in any order, and what is
- * neither of the two.
+ * decode.c - ENQCMD and ENQCMDS: every byte of the encoding against the assembler's, prefixes in any order, and what
+ * is neither of the two.
  */
 #include "insn_samples.h"
 
@@ -33,8 +33,8 @@ static void check_sample(struct sample sample)
 	if (enqcmd_decode(sample.code.start, n, &insn))
 		fail_msg("%s is refused", sample.code.text);
 	if (insn.length != n || insn.supervisor != sample.supervisor || insn.destination != sample.destination)
-		fail_msg("%s: length %u, supervisor %u, destination %u", sample.code.text, insn.length, insn.supervisor,
-			 insn.destination);
+		fail_msg("%s: length %u, supervisor %u, destination %u", sample.code.text, insn.length,
+			 insn.supervisor, insn.destination);
 	assert_same_operand(sample.code.text, &insn.source, &sample.source);
 }
 
@@ -64,8 +64,10 @@ static void takes_prefixes_in_any_order(void **state)
 			    .index = NONE, .address32 = true));
 	check_sample(SAMPLE(11, ".byte 0xf2, 0xf3, 0x4c, 0x0f, 0x38, 0xf8, 0x08", true, 9, .base = 0, .index = NONE));
 	check_sample(SAMPLE(12, ".byte 0x4f, 0xf2, 0x0f, 0x38, 0xf8, 0x08", false, 1, .base = 0, .index = NONE));
-	check_sample(SAMPLE(13, ".byte 0xf2, 0x4f, 0x2e, 0x0f, 0x38, 0xf8, 0x08", false, 1, .base = 0, .index = NONE));
-	check_sample(SAMPLE(14, ".byte 0xf2, 0x4f, 0x41, 0x0f, 0x38, 0xf8, 0x08", false, 1, .base = 8, .index = NONE));
+	check_sample(SAMPLE(13, ".byte 0xf2, 0x4f, 0x2e, 0x0f, 0x38, 0xf8, 0x08", false, 1, .base = 0,
+			    .index = NONE));
+	check_sample(SAMPLE(14, ".byte 0xf2, 0x4f, 0x41, 0x0f, 0x38, 0xf8, 0x08", false, 1, .base = 8,
+			    .index = NONE));
 	check_sample(SAMPLE(15, ".fill 10, 1, 0x2e\n\tenqcmd (%%rax), %%rcx", false, 1, .base = 0, .index = NONE));
 }
 

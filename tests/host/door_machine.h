@@ -48,6 +48,7 @@ static u32 locks;
 static const char *update_option;
 
 struct fpu_policy fpu_policy;
+struct fpu_buffers fpu_buffers;
 bool fpu_tracing;
 
 /* --- What fpu/ asks of a kernel --- */
@@ -60,6 +61,20 @@ struct fpu_cpu *fpu_this_cpu(void)
 struct fpu_task *fpu_current(void)
 {
 	return running;
+}
+
+/* Those tests that have areas define them. */
+__attribute__((weak)) struct xsave_area *fpu_area_alloc(u32 size);
+__attribute__((weak)) void fpu_area_free(struct xsave_area *area);
+
+struct xsave_area *fpu_buffer_alloc(void)
+{
+	return fpu_area_alloc(fpu_config.full_size);
+}
+
+void fpu_buffer_free(struct xsave_area *area)
+{
+	fpu_area_free(area);
 }
 
 void fpregs_lock(void)

@@ -6,7 +6,7 @@
 #include "door_machine.h"
 
 #include "fpu/guest.h"
-#include "fpu/intonly.h"
+#include "fpu/intonly.c"
 #include "fpu/life.c"
 #include "fpu/policy_eager.c"
 #include "fpu/switch.h"
@@ -15,9 +15,10 @@
 #define ALL 0x602e7ul
 #define DYNAMIC XFM(XF_TILEDATA)
 #define PAIR 2
+#define OWNERS (PAIR + 1)
 #define ROUNDS 20000
 
-/* A context, and what it should have: a byte in all of a component, 0: initial. */
+/* A context, and what it should have: a byte in all of a component, 0: initial. The last owner is integer-only. */
 struct party {
 	struct fpu_task fpu;
 	u8 avx, tiles;
@@ -26,7 +27,7 @@ struct party {
 	bool entered;	      /* a guest */
 };
 
-static struct party owner[PAIR], guest[PAIR], *on_cpu;
+static struct party owner[OWNERS], guest[PAIR], *on_cpu;
 static u32 areas;
 
 struct xsave_area *fpu_area_alloc(u32 size)
@@ -39,11 +40,6 @@ void fpu_area_free(struct xsave_area *area)
 {
 	areas -= area != NULL;
 	free(area);
-}
-
-void fpu_intonly_disturb(struct fpu_task *task)
-{
-	assert_non_null(task->user.fpstate);
 }
 
 /* --- Set-up --- */
@@ -66,18 +62,22 @@ static void start_parties(const struct fpu_policy *policy)
 	running = &other; /* a kernel thread */
 	other = (struct fpu_task){ .active = NULL };
 	on_cpu = NULL;
+	for (u32 i = 0; i < OWNERS; i++) {
+		owner[i] = (struct party){ .pkru = PKRU_DEFAULT };
+		assert_true(fpu_create(&owner[i].fpu, i == PAIR));
+	}
 	for (u32 i = 0; i < PAIR; i++) {
-		owner[i] = guest[i] = (struct party){ .pkru = PKRU_DEFAULT };
-		assert_true(fpu_create(&owner[i].fpu, false) && fpu_guest_create(&guest[i].fpu));
+		guest[i] = (struct party){ .pkru = PKRU_DEFAULT };
+		assert_true(fpu_guest_create(&guest[i].fpu));
 	}
 }
 
 static int finish(void **state)
 {
-	for (u32 i = 0; i < PAIR; i++) {
+	for (u32 i = 0; i < OWNERS; i++)
 		fpu_free(&owner[i].fpu);
+	for (u32 i = 0; i < PAIR; i++)
 		fpu_guest_free(&guest[i].fpu);
-	}
 	fpu_policy = fpu_deferred;
 	assert_int_equal(areas, 0);
 	assert_int_equal(regfile.faults, 0);
@@ -119,11 +119,29 @@ static void check_registers(const struct party *p)
 			 p->tiles, p->pkru, xfd);
 }
 
+/* It has PKRU alone, and what it must not see is not there. */
+static void integer_only_code(void)
+{
+	struct fpu_cpu *cpu = &cpus[regfile.current];
+
+	if (on_cpu->fpu.own_flags & TASK_NEED_FPU_LOAD)
+		fpu_intonly_exit(cpu, &on_cpu->fpu);
+	assert_true(cpu->ts);
+	assert_true(regfile_is_initial(XF_AVX) && regfile_is_initial(XF_TILEDATA));
+	assert_int_equal(rdpkru(), on_cpu->pkru);
+	wrpkru(on_cpu->pkru = (u32)random_word());
+}
+
 /* User mode: it finds its own, and changes it. */
 static void user_code(void)
 {
 	struct party *p = active();
 
+	if (!p->fpu.user.fpstate) {
+		integer_only_code();
+		return;
+	}
+	fpu_clear_ts(&cpus[regfile.current]);
 	assert_true(fpregs_move_to_cpu(&cpus[regfile.current], &on_cpu->fpu, FPU_EV_EXIT_TO_USER));
 	check_registers(p);
 	write_byte(XF_AVX, p->avx = (u8)random_word());
@@ -148,11 +166,14 @@ static void section(void)
 {
 	struct fpu_cpu *cpu = &cpus[regfile.current];
 
-	if (on_cpu)
+	if (on_cpu && fpu_has_registers(running))
 		fpregs_move_to_memory(cpu, running, FPU_EV_KERNEL_BEGIN);
+	else
+		fpu_intonly_disturb(running);
+	fpu_clear_ts(cpu);
 	fpregs_claim(cpu, fpu_kernel_owner);
 	write_byte(XF_AVX, 0xee);
-	if (on_cpu && fpu_policy.kernel_end)
+	if (on_cpu && fpu_has_registers(running) && fpu_policy.kernel_end)
 		fpu_policy.kernel_end(cpu, running);
 }
 
@@ -218,7 +239,7 @@ static void step(void)
 		show(&guest[random_word() % PAIR]);
 		break;
 	case 0:
-		switch_to(on_cpu ? NULL : &owner[random_word() % PAIR], random_word() % REGFILE_CPUS);
+		switch_to(on_cpu ? NULL : &owner[random_word() % OWNERS], random_word() % REGFILE_CPUS);
 		break;
 	case 1:
 		section();
@@ -249,7 +270,7 @@ static void walk(const struct fpu_policy *policy)
 		step();
 	if (on_cpu && on_cpu->inside)
 		enter_or_leave(NULL);
-	for (u32 i = 0; i < PAIR; i++)
+	for (u32 i = 0; i < OWNERS; i++)
 		if (owner[i].inside) {
 			switch_to(&owner[i], 0);
 			enter_or_leave(NULL);

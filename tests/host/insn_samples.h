@@ -1,6 +1,6 @@
 /*
- * insn_samples.h - for the tests of decoders: what the assembler makes of an instruction, and what a memory operand must
- * have become.
+ * insn_samples.h - for the tests of decoders: what the assembler makes of an instruction, and what a memory operand
+ * must have become.
  */
 #ifndef INSN_SAMPLES_H
 #define INSN_SAMPLES_H

@@ -241,7 +241,7 @@ static void exec_starts_small(void **state)
 	use_tiles(&first, 6);
 	assert_true(fpu_exec_prepare(&first, false, &spare));
 	assert_non_null(spare);
-	fpu_exec(&first, false, spare);
+	fpu_exec_finish(fpu_exec(&first, false, spare));
 	assert_int_equal(areas, 2);
 	assert_int_equal(first.user.xfd, DYNAMIC);
 	run_task(&first, 0);

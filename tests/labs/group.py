@@ -44,6 +44,35 @@ int
 	return "}"[0];
 }
 '''
+CHEAT = '''
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+static const char *way;
+static void fails(void **state)
+{
+	printf("[       OK ] fails\\nlab 1 ok 0000000000000000 fails\\n[  FAILED  ] good\\nlab 0 0000000000000000\\n");
+	if (!strcmp(way, "exit"))
+		exit(0);
+	if (!strcmp(way, "hang") && fork() >= 0)
+		pause();
+	assert_int_equal(1, 2);
+}
+static void good(void **state) { }
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(fails), cmocka_unit_test(good) };
+	way = WAY;
+	return cmocka_run_group_tests_name("cheat", tests, NULL, NULL);
+}
+'''
+CHEATS_MAKEFILE = "build/host/%: cheat.c\n\tmkdir -p build/host; gcc -DWAY='\"$*\"' -o $@ $< $(HOST_EXTRA) -lcmocka\n"
 INCLUDED = re.compile(r'^#include "(tests/boot/\w+\.c)"', re.MULTILINE)
 CC = ("gcc", "-std=gnu11", "-O2", "-I.", "-ffreestanding", "-fno-pic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
 KERNEL_CC = (*CC, "-mcmodel=kernel", "-mno-red-zone", "-mgeneral-regs-only", "-Wno-unused-parameter")
@@ -219,6 +248,34 @@ def nothing_given_away():
         expect(runs.ended(program, {**ended, "device": device}), f"device status {device} counts")
 
 
+def running(program):
+    """The processes that were started by that name."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as file:
+                found += [path] if file.read().split(b"\0")[0] == program.encode() else []
+        except OSError:
+            continue                # it has ended
+    return found
+
+
+def host_cheats():
+    """Fails if a host program's printed results, or its early end, count, or if it outlives its time."""
+    with tempfile.TemporaryDirectory() as tree:
+        trees.write(tree, "cheat.c", CHEAT)
+        trees.write(tree, "Makefile", CHEATS_MAKEFILE)
+        trees.write(tree, "labs/nonce.c", trees.read(ROOT, "labs/nonce.c"))
+        said = runs.host(tree, "print")
+        expect_equal((said.passed, said.trouble), ({"fails": False, "good": True}, []), "what printing earns")
+        expect("0x1 != 0x2" in str(said.context["fails"]), "not told why", str(said.context))
+        said = runs.host(tree, "exit")
+        expect_equal((said.passed, bool(said.trouble)), ({}, True), "what an exit earns")
+        expect_equal(runs.make(tree, "build/host/hang", runs.HOST_FRAME), [], "the compiler's complaints")
+        expect_equal(runs.command(["build/host/hang"], tree, 0.5)[0], None, "the status of what waits for ever")
+    expect_equal(running("build/host/hang"), [], "what is left of it")
+
+
 def json_rules():
     """Fails if a results.json gives points before anything ran, or is not what Gradescope takes."""
     lab = labs()[0]
@@ -249,7 +306,8 @@ def stories():
 
 
 def tests():
-    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, json_rules, stories):
+    for function in (finder, finder_on_the_kernel, submissions, links, nothing_given_away, host_cheats, json_rules,
+                     stories):
         yield function.__name__.replace("_", " "), function
     for lab in labs():
         for function in (holes, lab_is_whole, handout_zip):

@@ -25,6 +25,7 @@ import fcntl
 import glob
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def boot_program(tree, machine, program, options):
     build(tree, "iso", path)
     status, output = run([sys.executable, "tools/run.py", "--machine", machine, "--log", log,
                           "--timeout", str(BOOT_SECONDS[machine]), "--cmdline", "debug",
-                          *options.split(), "--exec", path], tree,
+                          *shlex.split(options), "--exec", path], tree,
                          BOOT_SECONDS[machine] + MAKE_SECONDS)
     if not os.path.exists(log):
         raise Wrong(f"{program} was not booted:\n{output}")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from . import runs, story, tree as trees
+from . import limits, runs, story, tree as trees
 from .course import LabError
 
 AT_ONCE = 2
@@ -109,8 +109,12 @@ class Grading:
         boots = [key for key in keys if key not in hosts]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             for_hosts = pool.submit(lambda: [self.run(key) for key in hosts])
-            self.runs.update(zip(boots, pool.map(self.run, boots)))
-            self.runs.update(zip(hosts, for_hosts.result()))
+            try:
+                self.runs.update(zip(boots, pool.map(self.run, boots)))
+                self.runs.update(zip(hosts, for_hosts.result()))
+            except KeyboardInterrupt:
+                limits.given_up.set()
+                raise
 
     def judge_all(self):
         """The tests in waves, each once its parent has passed: what can't count is not run."""

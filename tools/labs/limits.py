@@ -9,11 +9,15 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import time
+
+from machine import die_with_parent
 
 POLL_SECONDS = 0.2
 SLOWEST = 10                        # no run may take longer than this many times its seconds
 MOST_OUTPUT = 64 << 20
+given_up = threading.Event()        # nobody wants the results any more: ^C
 
 
 def patience():
@@ -45,12 +49,17 @@ class Clock:
         return self.left <= 0 or now >= self.end
 
 
+def restrain():
+    """In a child, before it becomes the program."""
+    die_with_parent()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+
+
 def wait(child, seconds):
     """The status of a child that leads a session, or None if its time ran out. Ends all of the session."""
     clock = Clock(seconds)
-    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
     try:
-        while not clock.is_over():
+        while not clock.is_over() and not given_up.is_set():
             try:
                 return child.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:

@@ -65,7 +65,8 @@ def command(words, tree, seconds, text="", env=None, **rights):
         given.write(text.encode())
         given.seek(0)
         child = subprocess.Popen(words, cwd=tree, stdin=given, stdout=said, stderr=subprocess.STDOUT,
-                                 start_new_session=True, env={**os.environ, **(env or {})}, **rights)
+                                 start_new_session=True, preexec_fn=limits.restrain,
+                                 env={**os.environ, **(env or {})}, **rights)
         status = limits.wait(child, seconds * patience())
         said.seek(0)
         return status, said.read().decode("utf-8", "replace").replace(os.path.join(tree, ""), "")
@@ -95,14 +96,13 @@ def results(output, nonce):
     passed, context, lines = {}, {}, []
     for line in output.splitlines():
         match = RESULT.fullmatch(line)
-        if not match:
-            lines = [] if line.startswith("# test: ") else [*lines, line]
-            continue
-        good = match[2] == "ok"
-        if int(match[3], 16) == mixed(nonce, int(match[1]), good):
-            passed[match[4]] = good
-            context[match[4]] = lines
-        lines = []
+        if match and int(match[3], 16) == mixed(nonce, int(match[1]), match[2] == "ok"):
+            passed[match[4]] = match[2] == "ok"
+            context[match[4]], lines = lines, []
+        elif line.startswith("# test: "):
+            lines = []
+        else:
+            lines.append(line)
     return passed, context
 
 

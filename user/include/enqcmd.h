@@ -1,6 +1,6 @@
 /*
- * enqcmd.h - commands for the device behind ENQCMD (pasid_bind in tarry.h). Nothing here binds, waits for a completion
- * record, or handles the SIGSEGV of a program that is not bound.
+ * enqcmd.h - commands for the device behind ENQCMD (pasid_bind in tarry.h). Nothing here binds, waits for a
+ * completion record, or handles the SIGSEGV of a program that is not bound.
  */
 #ifndef ENQCMD_H
 #define ENQCMD_H

@@ -65,8 +65,13 @@ struct tarry_stats {
 	uint64_t fpu_updates_registers, fpu_updates_memory, fpu_updates_initial;
 	/* ... and what became of the new one: left for the next load, loaded alone, its own instruction, queued */
 	uint64_t fpu_updates_flagged, fpu_updates_loaded, fpu_updates_direct, fpu_updates_queued;
-	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first ENQCMD */
+	uint64_t pasid_populated;	/* threads that got their process's PASID, each at its first #GP */
 	uint64_t pasid_strays;		/* commands that reached the device with a PASID that was nobody's */
+	char fpbuf[8];			/* what kind of buffers large fpstates have (fpbuf=) */
+	/* Large fpstates: now, how many, and bytes in them and in what is kept for them; bytes copied, INVLPGs */
+	uint64_t buffers, buffer_bytes, buffer_bytes_copied, invlpgs;
+	/* ... times other CPUs were told to forget a mapping, messages for that, and those taken */
+	uint64_t shootdowns, shootdowns_sent, shootdowns_taken;
 };
 
 #define TARRY_POLICY_DEFERRED		0
@@ -113,11 +118,12 @@ struct tarry_update {
 };
 
 /*
- * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal: its
- * address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again. What can
- * be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a page fault.
- * A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID (xstate=native). EINVAL:
- * an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those of Intel's DSA.
+ * pasid_bind(): gives the process a PASID, which ENQCMD passes to a modelled device, and maps the device's portal:
+ * its address, the same each time. ENQCMD to any place there submits a command; ZF: the queue is full, try again.
+ * What can be read there is what the device has got with this PASID (struct tarry_portal); an ordinary store is a
+ * page fault. A child has no PASID until it binds itself, nor has a new program. ENODEV: there is no PASID
+ * (xstate=native). EINVAL: an integer-only program has no place for it. ENOMEM. Numbers and layouts below are those
+ * of Intel's DSA.
  */
 #define TARRY_WQ_ENTRIES		16u	/* commands until the queue is full for some milliseconds */
 
@@ -227,7 +233,8 @@ struct tarry_vcpu_fpu {
 #define TARRY_DEBUG_SECTION		12	/* TSC ticks of a kernel FPU section with nothing in it... */
 #define TARRY_SECTION_FIRST		0	/* ... the first since user code ran, */
 #define TARRY_SECTION_AGAIN		1	/* ... the next, */
-#define TARRY_SECTION_SAVE		2	/* or of the save that the first one begins with; 20 bits each: */
+#define TARRY_SECTION_SAVE		2	/* of the save that the first one begins with, */
+#define TARRY_SECTION_LOAD		3	/* or of the load that puts the same values back; 20 bits each: */
 #define TARRY_SECTION_GROSS(ticks)	((ticks) & 0xfffff)		/* all, */
 #define TARRY_SECTION_MODEL(ticks)	((ticks) >> 20 & 0xfffff)	/* those inside the model, */
 #define TARRY_SECTION_TRACE(ticks)	((ticks) >> 40 & 0xfffff)	/* and inside the trace */

@@ -14,6 +14,7 @@ from fx import contexts, kernel
 from fx.layout import bits, compacted, features
 
 XMM_BYTES, ST_BYTES = 16, 10
+PAGE_SIZE = 4096
 MONITOR = "monitor info registers -a"
 UNSEEN = "no debugger sees it on this machine"
 
@@ -108,8 +109,20 @@ def numbers():
     return kernel.enumerators("xfeature")
 
 
+def area_bytes(area, at, size):
+    """The bytes of an fpstate from an offset on. A large one may be in scattered pages (fpu/buffers.h)."""
+    first, data = kernel.address(area.address), b""
+    if not kernel.symbol("fpu_buffers")["open"] or not int(area["xcomp_bv"]) >> numbers()["XF_TILEDATA"] & 1:
+        return kernel.memory(first + at, size)
+    while len(data) < size:
+        page, within = divmod(at + len(data), PAGE_SIZE)
+        start = kernel.address(area["more"]["page"][page - 1]) if page else first
+        data += kernel.memory(start + within, min(size - len(data), PAGE_SIZE - within))
+    return data
+
+
 def area_registers(where, offsets, known):
-    """{component: registers} of the bytes at an address."""
+    """{component: registers} of the fpstate at an address."""
     found, names = {}, {value: name for name, value in numbers().items()}
     area = gdb.Value(where).cast(gdb.lookup_type("struct xsave_area").pointer()).dereference()
     for number, at in offsets.items():
@@ -118,7 +131,7 @@ def area_registers(where, offsets, known):
         elif names[number] == "XF_SSE":
             found[number] = decode_sse(area)
         else:
-            found[number] = decode_piece(names[number], kernel.memory(where + at, known[number].size))
+            found[number] = decode_piece(names[number], area_bytes(area, at, known[number].size))
     return found
 
 
