@@ -116,7 +116,7 @@ static void check_task(u32 index)
 		check_room(index);
 	if (!runs && !task->fpu.user.in_frame && !task->exec && task->fpu.user.pkru != task->pkru)
 		fail("I-PKRU: %c's published keys are not its own", 'A' + index);
-	if (carrier != NOBODY && world.task[carrier].fpu.active != &task->fpu.user)
+	if (carrier != NOBODY && !task->exec && world.task[carrier].fpu.active != &task->fpu.user)
 		fail("I-GUEST: %c runs with other registers than %c's", 'A' + carrier, 'A' + index);
 	if (task->life == LIFE_GUEST && !(task->fpu.flags & TASK_NEED_FPU_LOAD))
 		fail("I-GUEST: the guest's own flag says that it is ACTIVE");

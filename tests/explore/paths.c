@@ -9,6 +9,7 @@
 #include "fpu/insn.h"
 #include "fpu/kernel.h"
 #include "fpu/setup.h"
+#include "fpu/tiles.h"
 #include "fpu/verbs.h"
 #include "tests/explore/coroutine.h"
 #include "tests/explore/doors.h"
@@ -79,6 +80,8 @@ static void exec(bool integer_only)
 
 static void die(void)
 {
+	me()->exec = me()->killed = true;
+	fpu_tiles_exit(&me()->fpu);
 	this_cpu()->interrupts = false;
 	this_cpu()->dead = this_cpu()->current;
 	me()->life = LIFE_ENDING;

@@ -25,9 +25,12 @@ static void may_use(const char *what)
 /* XFD is that of the context whose values are moved. */
 static void check_xfd(const struct xsave_area *area, const char *what)
 {
-	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].fpu.user.fpstate == area && world.task[i].fpu.user.xfd != registers()->xfd)
+	for (u32 i = 0; i < world.config.users; i++) {
+		const struct fpu_task *task = &world.task[i].fpu;
+
+		if (task->active && task->user.fpstate == area && task->user.xfd != registers()->xfd)
 			fail("I-XFD: %s %c's fpstate under another's XFD", what, 'A' + i);
+	}
 }
 
 static void check_area(const struct xsave_area *area, const char *what)
