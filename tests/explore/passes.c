@@ -28,7 +28,7 @@ static const struct pass one_cpu[] = {
 	{ "protection keys", 3, 0, .pkru = true },
 	{ "signals", 2, 0, .signals = true, .only = NOT_BOTH },
 	{ "signals, one context preempted anywhere", 2, 1, .signals = true, .only = PLAIN },
-	{ "signals, the same", 2, 1, .signals = true, .only = NOT_BOTH, .long_run = true },
+	{ "signals at every point, in other configurations", 2, 1, .signals = true, .only = NOT_BOTH, .long_run = true },
 	{ "signals, protection keys", 2, 1, .signals = true, .pkru = true, .only = PLAIN },
 	{ "tiles", 2, 1, .tiles = true, .only = PLAIN },
 	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
