@@ -229,12 +229,53 @@ static void test_timed_section(void)
 	compare(0);
 }
 
+static uint64_t last_x87_instruction(void)
+{
+	static _Alignas(16) uint64_t image[512 / sizeof(uint64_t)];
+
+	asm volatile("fxsave64 %0" : "=m"(image));
+	return image[1];
+}
+
+/* 0, or what is wrong after many switches. */
+static int keep_fip(const uint8_t *code)
+{
+	((void (*)(void))code)();
+	for (uint32_t i = 0; i < YIELDS; i++)
+		sched_yield();
+	return last_x87_instruction() != (uint64_t)code + 2;
+}
+
+/* FIP is 64 bits; the form of XSAVE without REX.W would keep 32. QEMU's software CPU has none. */
+static void test_fip(void)
+{
+	static const uint8_t code[] = { 0xd9, 0xe8, 0xdd, 0xd8, 0xc3 }; /* FLD1; FSTP ST(0); RET */
+	uint8_t *page = (uint8_t *)mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	for (uint32_t i = 0; i < PROCESSES; i++)
+		memcpy(page + 64 * i, code, sizeof(code));
+	((void (*)(void))page)();
+	if (!last_x87_instruction())
+		SKIP("this CPU does not say where its last x87 instruction was");
+	EXPECT((uint64_t)page >> 32);
+	for (uint32_t i = 0; i < PROCESSES; i++)
+		if (fork() == 0)
+			exit(keep_fip(page + 64 * i));
+	for (int i = 0; i < PROCESSES; i++) {
+		wait4(-1, &status, 0);
+		EXPECT_EQ(status, 0);
+	}
+}
+
 static const struct ktap_test tests[] = {
 	{ "registers across yields", test_yield },
 	{ "registers across preemption", test_preempted },
 	{ "registers across calls", test_calls }, { "registers across fork", test_fork },
 	{ "fresh registers after exec", test_exec }, { "floating-point sums", test_compute },
 	{ "what can be reached is switched", test_reachable },
+	{ "FIP across yields", test_fip },
 	{ "a section that is timed", test_timed_section },
 };
 

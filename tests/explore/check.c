@@ -110,10 +110,13 @@ static void check_task(u32 index)
 {
 	const struct task *task = &world.task[index];
 	u8 carrier = world_carrier(index);
+	bool runs = carrier != NOBODY && world.task[carrier].cpu != NOBODY;
 
 	if (task->fpu.user.fpstate && !task->exec)
 		check_room(index);
-	if (carrier != NOBODY && world.task[carrier].fpu.active != &task->fpu.user)
+	if (!runs && !task->fpu.user.in_frame && !task->exec && task->fpu.user.pkru != task->pkru)
+		fail("I-PKRU: %c's published keys are not its own", 'A' + index);
+	if (carrier != NOBODY && !task->exec && world.task[carrier].fpu.active != &task->fpu.user)
 		fail("I-GUEST: %c runs with other registers than %c's", 'A' + carrier, 'A' + index);
 	if (task->life == LIFE_GUEST && !(task->fpu.flags & TASK_NEED_FPU_LOAD))
 		fail("I-GUEST: the guest's own flag says that it is ACTIVE");
@@ -164,7 +167,7 @@ static void check_at_once(const struct cpu *cpu)
 
 	if (task->exec || world.task[cpu->current].exec)
 		return;
-	if (cpu->registers.pkru != task->pkru)
+	if (cpu->registers.pkru != task->pkru && !(task->fpu.user.in_frame && !cpu->registers.pkru))
 		fail("I-PKRU: %c runs with another PKRU than its own", 'A' + cpu->current);
 	if (task->life != LIFE_ENDING && task->fpu.user.xfd != cpu->registers.xfd)
 		fail("I-XFD: %c runs with another XFD than its own", 'A' + cpu->current);

@@ -1,19 +1,21 @@
 /*
  * What the signal code, a debugger's system calls and the handlers of one component do with fpu/standard.h and
- * fpu/update.h. A frame lies in user memory, so that its task has it symbolically; an image lies on the stack while it
- * goes through a door, and what is in it the task has too, for the key. See doors.h.
+ * fpu/update.h. An image lies on the stack while it goes through a door, and what is in it the task has too, for the
+ * key. See doors.h.
  */
 #include <string.h>
 
+#include "fpu/frame.h"
 #include "fpu/image.h"
 #include "fpu/setup.h"
 #include "fpu/standard.h"
 #include "fpu/update.h"
 #include "tests/explore/doors.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 
-#define IMAGE_SIZE (XSAVE_EXTENDED + 2 * 8) /* PKRU, and tile data if there are any */
+#define IMAGE_SIZE (TILES_OFFSET + 8)
 #define UNWRITTEN 0xaa
 
 union image_buffer {
@@ -26,15 +28,16 @@ static bool may_have_tiles(const struct task *task)
 	return task->room && !task->fpu.user.xfd;
 }
 
-static struct door decode(const union image_buffer *image)
+struct door door_decode(const void *bytes)
 {
+	const union image_buffer *image = bytes;
 	struct door door = { .values = { { 0 } } };
 
 	door.values.of[X87] = image_decode(image->area.fcw, FCW_INIT);
 	door.values.of[MXCSR] = image_decode(image->area.mxcsr, MXCSR_INIT);
 	door.values.of[VECTOR] = image->area.xmm[0][0];
-	door.values.of[TILES] = fpu_config.dynamic ? image->area.extended[8] : 0;
-	door.pkru = *(const u32 *)image->area.extended;
+	door.values.of[TILES] = fpu_config.dynamic ? image->bytes[TILES_OFFSET] : 0;
+	door.pkru = *(const u32 *)(image->bytes + PKRU_OFFSET);
 	return door;
 }
 
@@ -48,14 +51,24 @@ static void encode(union image_buffer *image, const struct door *door)
 	image->area.xmm[0][0] = v[VECTOR];
 	image->area.xstate_bv = (v[X87] ? XFM(XF_X87) : 0) | (v[MXCSR] || v[VECTOR] ? XFM(XF_SSE) : 0);
 	if (fpu_config.dynamic && v[TILES]) {
-		image->area.extended[8] = v[TILES];
+		image->bytes[TILES_OFFSET] = v[TILES];
 		image->area.xstate_bv |= XFM(XF_TILEDATA);
 	}
-	*(u32 *)image->area.extended = door->pkru;
+	*(u32 *)(image->bytes + PKRU_OFFSET) = door->pkru;
 	image->area.xstate_bv |= door->pkru ? XFM(XF_PKRU) : 0;
 }
 
-/* What the door shows must be what the task has, and nothing that is not defined. */
+/* What a door or a frame shows must be what the task has. */
+static void check_shown(const struct task *target, const struct door *door)
+{
+	for (u32 c = 0; c < UNGATED; c++)
+		if (door->values.of[c] != target->logical.of[c])
+			fail("I-READ: the image shows other values than the task's own");
+	if (door->pkru != target->pkru)
+		fail("I-PKRU: the image shows another PKRU than the task's own");
+}
+
+/* And nothing that is not defined. */
 static struct door read_door(struct task *target, enum fpu_event event)
 {
 	union image_buffer image;
@@ -64,12 +77,8 @@ static struct door read_door(struct task *target, enum fpu_event event)
 
 	memset(&image, UNWRITTEN, sizeof(image));
 	fpu_standard_read(&target->fpu, &image, event);
-	door = decode(&image);
-	for (u32 c = 0; c < UNGATED; c++)
-		if (door.values.of[c] != target->logical.of[c])
-			fail("I-READ: the image shows other values than the task's own");
-	if (door.pkru != target->pkru)
-		fail("I-PKRU: the image shows another PKRU than the task's own");
+	door = door_decode(&image);
+	check_shown(target, &door);
 	if (image.area.xcomp_bv || image.area.unused[0] || image.area.header_reserved[0] ||
 	    image.bytes[size - 1] || (size < IMAGE_SIZE && image.bytes[size] != UNWRITTEN))
 		fail("I-READ: reserved bytes are not 0, or something was written behind the image");
@@ -91,27 +100,53 @@ static void write_door(struct task *target, const struct door *door, enum fpu_ev
 	target->exec = false;
 }
 
+/* The running task's values have become those of what it returns to, or initial ones. */
+static void takes(struct task *task, const struct door *door)
+{
+	memcpy(&task->logical, &door->values, may_have_tiles(task) ? UNGATED : TILES);
+	task->pkru = door->pkru;
+}
+
+/* sched/sigframe.c, sigframe_push. A frame that can't be written leaves everything as it was. */
 static void signal(void)
 {
 	struct task *task = me();
-	u8 ungated;
+	u64 address = frame_begin();
+	void *image = fpu_has_registers(&task->fpu) ? fpu_frame_make(&task->fpu) : NULL;
+	u32 keys = fpu_frame_open_keys(&task->fpu);
 
-	task->frame = read_door(task, FPU_EV_SIGNAL_FRAME);
+	if (image && fpu_frame_write(address, image)) {
+		fpu_frame_close_keys(&task->fpu, keys);
+		fpu_frame_free(image);
+		frame_end();
+		return;
+	}
+	fpu_frame_free(image);
+	task->frame = image ? frame_decode() : (struct door){ .pkru = keys };
+	check_shown(task, &task->frame);
 	task->handler = task->exec = true;
-	fpu_init_state(&task->fpu, PKRU_DEFAULT, FPU_EV_HANDLER);
-	ungated = task->logical.of[UNGATED];
-	task->logical = (struct values){ .of = { [UNGATED] = ungated } };
-	task->pkru = PKRU_DEFAULT;
+	fpu_frame_handler(&task->fpu);
+	takes(task, &(struct door){ .pkru = PKRU_DEFAULT });
 	task->exec = false;
 }
 
+/* sys_rt_sigreturn. A frame that can't be read leaves initial values. */
 static void sigreturn(void)
 {
 	struct task *task = me();
+	struct door door = task->frame;
+	void *image = NULL;
 
-	write_door(task, &task->frame, FPU_EV_SIGRETURN);
-	task->handler = false;
+	fpu_frame_open_keys(&task->fpu);
+	if (task->fpu.user.fpstate && fpu_frame_read((u64)frames[this_cpu()->current].user, &image))
+		door = (struct door){ .pkru = PKRU_DEFAULT };
+	task->exec = true;
+	fpu_frame_return(&task->fpu, image, door.pkru);
+	fpu_frame_free(image);
+	takes(task, &door);
+	task->handler = task->exec = false;
 	task->frame = (struct door){ 0 };
+	frame_end();
 }
 
 /* A debugger, or a task that writes a dump of its own registers. */

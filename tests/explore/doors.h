@@ -4,6 +4,9 @@
 
 #include "tests/explore/world.h"
 
+/* An image in the standard format, symbolically. */
+struct door door_decode(const void *image);
+
 /* The running task's call: EVENT_SIGNAL and what follows it. */
 void through_door(enum event event);
 

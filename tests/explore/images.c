@@ -4,6 +4,7 @@
 #include "fpu/buffers.h"
 #include "fpu/image.h"
 #include "fpu/setup.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/images.h"
 #include "tests/explore/points.h"
 #include "tests/explore/trail.h"
@@ -129,6 +130,8 @@ struct xsave_area *fpu_area_alloc(u32 size)
 {
 	if (me()->starved)
 		return NULL;
+	if (size > AREA_SIZE)
+		return frame_alloc(size);
 	for (u32 i = 0; i < count; i++) {
 		if (used[i])
 			continue;
@@ -142,7 +145,7 @@ struct xsave_area *fpu_area_alloc(u32 size)
 
 void fpu_area_free(struct xsave_area *area)
 {
-	if (!area)
+	if (!area || frame_free(area))
 		return;
 	if (!used[index_of(area)])
 		fail("an fpstate is freed twice");

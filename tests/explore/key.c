@@ -8,6 +8,8 @@
 #include "fpu/cpu.h"
 #include "fpu/image.h"
 #include "fpu/setup.h"
+#include "tests/explore/doors.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/images.h"
 #include "tests/explore/intern.h"
 #include "tests/explore/key.h"
@@ -103,6 +105,23 @@ static void put_door(struct description *d, struct part *part, const struct door
 	put(part, pkru_name(door->pkru));
 }
 
+static void put_frame(struct description *d, struct part *part, const u8 *bytes)
+{
+	struct door door = door_decode(bytes);
+
+	put(part, (u32)((const struct xsave_area *)bytes)->xstate_bv & 3);
+	put_door(d, part, &door);
+}
+
+static void put_frames(struct description *d, struct part *part, const struct frames *f)
+{
+	put(part, f->in_kernel | f->in_user << 1);
+	if (f->in_kernel)
+		put_frame(d, part, f->kernel);
+	if (f->in_user)
+		put_frame(d, part, f->user);
+}
+
 static u32 task_bits(const struct task *task)
 {
 	u8 carrier = world_carrier((u32)(task - world.task)), cpu = carrier == NOBODY ? NOBODY : world.task[carrier].cpu;
@@ -126,7 +145,8 @@ static void put_task(struct description *d, const struct order *order, struct pa
 		return;
 	put_trail(order, part, task);
 	put(part, task_bits(task));
-	put(part, pkru_name(task->pkru) | task->room << 2 | task->starved << 3 | xfd_bit(task->fpu.user.xfd) << 4);
+	put(part, pkru_name(task->pkru) | task->room << 2 | task->starved << 3 | xfd_bit(task->fpu.user.xfd) << 4 |
+		  task->touches << 5 | task->fpu.user.in_frame << 6);
 	put(part, task->fpu.own_flags);
 	put(part, user_name(order, task->child));
 	put(part, user_name(order, task->target));
@@ -139,6 +159,7 @@ static void put_task(struct description *d, const struct order *order, struct pa
 		put_door(d, part, &task->frame);
 	if (task->target != NOBODY)
 		put_door(d, part, &task->written);
+	put_frames(d, part, &frames[task - world.task]);
 	put(part, task->queue);
 	if (task->queue)
 		put_door(d, part, &task->queued);

@@ -183,6 +183,11 @@ bool world_local(u8 index)
 	return cpu->place == IN_USER || (cpu->place == AT_POINT && (!cpu->interrupts || cpu->preempt_count));
 }
 
+static u64 point_options(const struct cpu *cpu)
+{
+	return BIT(EVENT_CONTINUE) | (world.task[cpu->current].touches ? BIT(EVENT_FAULT) : 0);
+}
+
 u64 world_options(u8 index)
 {
 	const struct cpu *cpu = &world.cpu[index];
@@ -198,5 +203,5 @@ u64 world_options(u8 index)
 	if (!cpu->fpu.online)
 		return BIT(EVENT_POWER) | (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0);
 	anywhere = (irq_fpu_usable() ? BIT(EVENT_INTERRUPT) : 0) | (may_switch(cpu) ? switch_options(index) : 0);
-	return anywhere | (cpu->place == AT_POINT ? BIT(EVENT_CONTINUE) : kernel_options(index));
+	return anywhere | (cpu->place == AT_POINT ? point_options(cpu) : kernel_options(index));
 }

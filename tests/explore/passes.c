@@ -26,8 +26,11 @@ struct pass {
 static const struct pass one_cpu[] = {
 	{ "two contexts, the CPU down and back", 2, 0, .power = true },
 	{ "protection keys", 3, 0, .pkru = true },
-	{ "signals", 2, 1, .signals = true, .only = NOT_BOTH },
-	{ "tiles", 2, 1, .damage = true, .tiles = true, .only = PLAIN },
+	{ "signals", 2, 0, .signals = true, .only = NOT_BOTH },
+	{ "signals, one context preempted anywhere", 2, 1, .signals = true, .only = PLAIN },
+	{ "signals at every point, in other configurations", 2, 1, .signals = true, .only = NOT_BOTH, .long_run = true },
+	{ "signals, protection keys", 2, 1, .signals = true, .pkru = true, .only = PLAIN },
+	{ "tiles", 2, 1, .tiles = true, .only = PLAIN },
 	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
 	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN },
 	{ "tiles, a debugger", 2, 0, .debugger = true, .tiles = true, .only = PLAIN },
@@ -46,7 +49,7 @@ static const struct pass one_cpu[] = {
 static const struct pass two_cpus[] = {
 	{ "two contexts, CPUs down and back", 2, 0, .power = true },
 	{ "two contexts, protection keys", 2, 0, .pkru = true },
-	{ "two contexts, signals", 2, 0, .signals = true, .only = NOT_BOTH },
+	{ "two contexts, signals", 2, 0, .signals = true, .only = PLAIN },
 	{ "two contexts, a debugger", 2, 0, .debugger = true, .load = true, .only = NOT_BOTH },
 	{ "two contexts, queued updates", 2, 0, .queue = true, .only = PLAIN },
 	{ "two contexts, preempted anywhere", 2, 2, .only = ANY },

@@ -9,9 +9,11 @@
 #include "fpu/insn.h"
 #include "fpu/kernel.h"
 #include "fpu/setup.h"
+#include "fpu/tiles.h"
 #include "fpu/verbs.h"
 #include "tests/explore/coroutine.h"
 #include "tests/explore/doors.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/guests.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
@@ -73,14 +75,18 @@ static void exec(bool integer_only)
 	task->pkru = PKRU_DEFAULT;
 	task->doomed = task->exec = task->handler = task->queue = task->room = false;
 	task->frame = (struct door){ 0 };
+	frame_end();
 }
 
 static void die(void)
 {
+	me()->exec = me()->killed = true;
+	fpu_tiles_exit(&me()->fpu);
 	this_cpu()->interrupts = false;
 	this_cpu()->dead = this_cpu()->current;
 	me()->life = LIFE_ENDING;
 	me()->queue = false;
+	frame_end();
 	fpu_death(&me()->fpu);
 	if (me()->fpu.active)
 		fail("I-LIFE: a dead task's context is still active");

@@ -89,6 +89,22 @@ void explore_point(u32 number)
 	} while (comes_anywhere(choose(AT_POINT)));
 }
 
+bool explore_access(void)
+{
+	struct task *task = me();
+	enum event event;
+
+	trail_pass(POINT_USER);
+	task->touches = true;
+	do
+		event = choose(AT_POINT);
+	while (comes_anywhere(event));
+	task->touches = false;
+	if (event == EVENT_FAULT)
+		trail_pass(POINT_FAULT);
+	return event == EVENT_FAULT;
+}
+
 void switch_to(u32 next)
 {
 	struct cpu *cpu = this_cpu();

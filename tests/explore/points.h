@@ -11,6 +11,9 @@ extern enum event chosen;
 /* A numbered point. Other CPUs may go on here; interrupts and switches come if this CPU would let them. */
 void explore_point(u32 number);
 
+/* The same where user memory is accessed: true if it faults. */
+bool explore_access(void);
+
 /* Hands the CPU to the explorer; comes back with its choice. */
 enum event choose(enum place place);
 

@@ -25,9 +25,12 @@ static void may_use(const char *what)
 /* XFD is that of the context whose values are moved. */
 static void check_xfd(const struct xsave_area *area, const char *what)
 {
-	for (u32 i = 0; i < world.config.users; i++)
-		if (world.task[i].fpu.user.fpstate == area && world.task[i].fpu.user.xfd != registers()->xfd)
+	for (u32 i = 0; i < world.config.users; i++) {
+		const struct fpu_task *task = &world.task[i].fpu;
+
+		if (task->active && task->user.fpstate == area && task->user.xfd != registers()->xfd)
 			fail("I-XFD: %s %c's fpstate under another's XFD", what, 'A' + i);
+	}
 }
 
 static void check_area(const struct xsave_area *area, const char *what)
@@ -205,7 +208,7 @@ static void tiles_start(void)
 	fpu_config.xcr0 |= XFM(XF_TILEDATA);
 	fpu_config.dynamic = XFM(XF_TILEDATA);
 	fpu_config.layout.component[XF_TILEDATA] =
-		(struct xstate_component){ .size = 8, .offset = XSAVE_EXTENDED + 8, .xfd = true };
+		(struct xstate_component){ .size = 8, .offset = TILES_OFFSET, .xfd = true };
 }
 
 void registers_start(bool ungated, bool tiles)
@@ -218,7 +221,7 @@ void registers_start(bool ungated, bool tiles)
 	fpu_config.layout.user = fpu_config.xcr0;
 	fpu_config.layout.supervisor = XFM(XF_CET_U);
 	fpu_config.mxcsr_mask = 0xffff;
-	fpu_config.layout.component[XF_PKRU] = (struct xstate_component){ .size = 8, .offset = XSAVE_EXTENDED };
+	fpu_config.layout.component[XF_PKRU] = (struct xstate_component){ .size = 8, .offset = PKRU_OFFSET };
 	fpu_config.layout.component[XF_CET_U] = (struct xstate_component){ .size = 16, .supervisor = true };
 	fpu_config.features = fpu_config.xcr0 | fpu_config.xss;
 	fpu_config.mask = fpu_config.features & ~XFM(XF_PKRU);

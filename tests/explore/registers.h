@@ -12,6 +12,10 @@
 #define GARBAGE 0xee
 #define NOBODYS 0xcc
 
+/* In the standard format: so far behind the header that an image is longer than any fpstate. */
+#define PKRU_OFFSET (XSAVE_EXTENDED + XSAVE_ALIGN)
+#define TILES_OFFSET (PKRU_OFFSET + 8)
+
 enum component { X87, MXCSR, VECTOR, TILES, UNGATED, COMPONENTS };
 
 struct values {

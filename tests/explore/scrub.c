@@ -47,7 +47,7 @@ void world_scrub(void)
 	for (u32 i = 0; i < world.config.users; i++) {
 		const struct task *task = &world.task[i];
 
-		if (task->life == LIFE_ALIVE && task->fpu.active->fpstate &&
+		if (task->life == LIFE_ALIVE && task->fpu.active && task->fpu.active->fpstate &&
 		    !(task->fpu.own_flags & TASK_NEED_FPU_LOAD) && is_steady(&world.cpu[task->cpu]))
 			scrub_memory(task->fpu.active);
 	}

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tests/explore/coroutine.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/images.h"
 #include "tests/explore/intern.h"
 #include "tests/explore/state.h"
@@ -16,7 +17,7 @@ struct saved_task {
 	u16 trail;
 	u8 trail_cpu, life, cpu, child, target, guest;
 	struct door frame, written, queued;
-	bool room, starved, handler, exec, killed, doomed, bad, queue;
+	bool room, touches, starved, in_frame, handler, exec, killed, doomed, bad, queue;
 };
 
 struct saved_cpu {
@@ -27,7 +28,7 @@ struct saved_cpu {
 	bool interrupts, in_kernel, online;
 };
 
-static struct intern stack_parts, task_parts, cpu_parts, image_parts;
+static struct intern stack_parts, task_parts, cpu_parts, image_parts, frame_parts;
 
 /* A task that has a coroutine to go on with. */
 static bool has_stack(u32 index)
@@ -49,7 +50,9 @@ static u32 save_task(u32 index)
 	to.saved_pkru = task->fpu.user.pkru;
 	to.xfd = (u32)task->fpu.user.xfd;
 	to.room = task->room;
+	to.touches = task->touches;
 	to.starved = task->starved;
+	to.in_frame = task->fpu.user.in_frame;
 	to.bad = task->fpu.user.bad;
 	to.flags = task->fpu.flags;
 	to.logical = task->logical;
@@ -89,7 +92,9 @@ static void restore_task(u32 index, u32 part)
 	task->fpu.user.pkru = from->saved_pkru;
 	task->fpu.user.xfd = from->xfd;
 	task->room = from->room;
+	task->touches = from->touches;
 	task->starved = from->starved;
+	task->fpu.user.in_frame = from->in_frame;
 	task->fpu.user.bad = from->bad;
 	task->fpu.flags = from->flags;
 	task->sp = from->sp;
@@ -114,6 +119,22 @@ static void restore_task(u32 index, u32 part)
 		stack = interned_bytes(&stack_parts, from->stack, &size);
 		memcpy(from->sp, stack, size);
 	}
+}
+
+/* Most have none. */
+static u32 save_frames(u32 index)
+{
+	const struct frames *f = &frames[index];
+
+	return f->in_kernel || f->in_user ? intern(&frame_parts, f, sizeof(*f)) : 0;
+}
+
+static void restore_frames(u32 index, u32 part)
+{
+	if (part)
+		memcpy(&frames[index], interned_bytes(&frame_parts, part, NULL), sizeof(frames[index]));
+	else if (frames[index].in_kernel || frames[index].in_user)
+		memset(&frames[index], 0, sizeof(frames[index]));
 }
 
 static u32 save_cpu(u32 index)
@@ -163,8 +184,10 @@ struct state state_save(void)
 	struct state state = { .images = 0 };
 	struct image images[STATE_IMAGES];
 
-	for (u32 i = 0; i < world.config.users; i++)
+	for (u32 i = 0; i < world.config.users; i++) {
 		state.user[i] = save_task(i);
+		state.frames[i] = save_frames(i);
+	}
 	for (u32 i = 0; i < world.config.cpus; i++) {
 		state.kernel[i] = save_task(KERNEL_TASK(i));
 		state.cpu[i] = save_cpu(i);
@@ -180,8 +203,10 @@ void state_restore(const struct state *state)
 {
 	const struct image *images = interned_bytes(&image_parts, state->images, NULL);
 
-	for (u32 i = 0; i < world.config.users; i++)
+	for (u32 i = 0; i < world.config.users; i++) {
 		restore_task(i, state->user[i]);
+		restore_frames(i, state->frames[i]);
+	}
 	for (u32 i = 0; i < world.config.cpus; i++) {
 		restore_task(KERNEL_TASK(i), state->kernel[i]);
 		restore_cpu(i, state->cpu[i]);
@@ -196,4 +221,5 @@ void state_forget(void)
 	intern_forget(&task_parts);
 	intern_forget(&cpu_parts);
 	intern_forget(&image_parts);
+	intern_forget(&frame_parts);
 }

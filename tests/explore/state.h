@@ -13,7 +13,7 @@
 #define STATE_IMAGES (2 * STATE_USERS + 1)
 
 struct state {
-	u32 user[STATE_USERS], kernel[STATE_CPUS], cpu[STATE_CPUS], images;
+	u32 user[STATE_USERS], kernel[STATE_CPUS], cpu[STATE_CPUS], images, frames[STATE_USERS];
 };
 
 struct state state_save(void);

@@ -53,6 +53,7 @@ static void say(enum event event, char *text, size_t size)
 		[EVENT_GUEST_ENTER] = "lets the guest run in its place",
 		[EVENT_GUEST_LEAVE] = "runs itself again",
 		[EVENT_GUEST_XFD] = "changes the guest's XFD",
+		[EVENT_FAULT] = "finds the user's memory gone",
 		[EVENT_GUEST_INIT] = "makes the guest's registers initial",
 	};
 

@@ -15,6 +15,7 @@
 #include "kernel/bootinfo.h"
 #include "tests/explore/apart.h"
 #include "tests/explore/coroutine.h"
+#include "tests/explore/frames.h"
 #include "tests/explore/images.h"
 #include "tests/explore/paths.h"
 #include "tests/explore/points.h"
@@ -148,6 +149,7 @@ void world_start(const struct config *config)
 	registers_start(config->ungated, config->tiles);
 	for (u8 i = 0; i < config->cpus; i++)
 		start_cpu(i);
+	memset(frames, 0, sizeof(frames));
 	images_start();
 	choose_policy();
 	world.config.every_point = false; /* there is no choice yet */

@@ -23,7 +23,8 @@ enum event {
 	EVENT_EXEC_INTEGER, EVENT_DIE, EVENT_POWER, EVENT_DAMAGE_0, EVENT_SIGNAL = EVENT_DAMAGE_0 + USERS_MAX,
 	EVENT_SIGRETURN, EVENT_REGSET_0, EVENT_UPDATE_0 = EVENT_REGSET_0 + USERS_MAX,
 	EVENT_TILE = EVENT_UPDATE_0 + USERS_MAX, EVENT_TILE_STARVED, EVENT_RELEASE, EVENT_IDLE, EVENT_GUEST,
-	EVENT_GUEST_ENTER, EVENT_GUEST_LEAVE, EVENT_GUEST_XFD, EVENT_GUEST_INIT, EVENTS
+	EVENT_GUEST_ENTER, EVENT_GUEST_LEAVE, EVENT_GUEST_XFD, EVENT_GUEST_INIT,
+	EVENT_FAULT, EVENTS
 };
 _Static_assert(EVENTS <= 64, "world_options gives bits of them");
 
@@ -52,8 +53,9 @@ struct task {
 	u8 target;     /* whose registers it reads or writes through a door, or NOBODY */
 	u8 guest;      /* that runs in its place, or NOBODY */
 	bool room;     /* for tiles: it has used them, or is a guest */
+	bool touches;  /* it is about to access user memory, which may fault */
 	bool starved;  /* memory is out for what it asks for */
-	bool handler;  /* in a signal handler: frame has what it will return to */
+	bool handler;  /* in a signal handler: frame has what it will return to, user memory (frames.c) how it lies there */
 	bool queue;    /* queued waits for it */
 	struct door frame, written, queued; /* written: what the target is to get; queued: of one component */
 	bool exec;     /* its logical values are about to change */
