@@ -59,6 +59,16 @@ bool canonical_address(u64 address)
 	return !upper || upper == -1;
 }
 
+/* A store to two pages must not write to the first if the second one faults. */
+static bool store_faults(struct regs *regs, u64 address, u32 n)
+{
+	u64 second = ALIGN_DOWN(address + n - 1, PAGE_SIZE);
+
+	return second > address && user_range(address, n) &&
+	       (fault_of_instruction(regs, address, PF_USER | PF_WRITE) ||
+		fault_of_instruction(regs, second, PF_USER | PF_WRITE));
+}
+
 u64 operand_access(struct regs *regs, const struct operand *operand, u64 address, void *data, u32 n, bool write)
 {
 	bool stack = operand->segment == SEGMENT_FLAT && (operand->base == INSN_RSP || operand->base == INSN_RBP);
@@ -66,6 +76,8 @@ u64 operand_access(struct regs *regs, const struct operand *operand, u64 address
 
 	if (!canonical_address(address) || !canonical_address(address + n - 1))
 		return stack ? EXC_STACK : EXC_PROTECTION;
+	if (write && store_faults(regs, address, n))
+		return EMULATED;
 	left = write ? copy_to_user_partial(address, data, n) : copy_from_user_partial(data, address, n);
 	if (!left)
 		return GOES_ON;

@@ -186,16 +186,17 @@ static void hostile_configurations(void)
 	EXPECT_EQ(last_info.address, 0xffffffff80100000);
 }
 
-static uint8_t *area;
+static uint8_t *area, edge[8]; /* the end of the first page, as the handler finds it */
 
 static void open_second_page(void)
 {
+	memcpy(edge, area + PAGE_SIZE - sizeof(edge), sizeof(edge));
 	EXPECT_EQ(last_context.fpstate[CONFIG_OFFSET + offsetof(struct config, start_row)], 3);
 	EXPECT_EQ(sttilecfg().palette, 0);
 	mprotect(area + PAGE_SIZE, PAGE_SIZE, RW);
 }
 
-/* Row 3 crosses into a page that is not there yet; the handler sees how far it is, and makes it good. */
+/* Row 3 crosses into a page that is not there yet; the handler sees that none of it is done, and makes it good. */
 static void goes_on_after_a_fault(void)
 {
 	catch_faults();
@@ -203,8 +204,9 @@ static void goes_on_after_a_fault(void)
 	for (size_t i = 0; i < 2 * PAGE_SIZE; i++)
 		area[i] = (uint8_t)(i * 13);
 	for (int write = 0; write < 2; write++) {
-		uint8_t *from = area + PAGE_SIZE - 3 * COLSB - 8;
+		uint8_t *from = area + PAGE_SIZE - 3 * COLSB - 8, before[sizeof(edge)];
 
+		memcpy(before, area + PAGE_SIZE - sizeof(edge), sizeof(edge));
 		ldtilecfg(&whole);
 		TILELOAD(0, pattern[0], COLSB);
 		mprotect(area + PAGE_SIZE, PAGE_SIZE, PROT_NONE);
@@ -217,6 +219,7 @@ static void goes_on_after_a_fault(void)
 		EXPECT_EQ(last_info.address, (uint64_t)area + PAGE_SIZE);
 		EXPECT_EQ(last_context.cr2, (uint64_t)area + PAGE_SIZE);
 		EXPECT_EQ(last_context.error & (PF_USER | PF_WRITE), PF_USER | (write ? PF_WRITE : 0));
+		EXPECT(!memcmp(edge, before, sizeof(edge)));
 		EXPECT_EQ(sttilecfg().start_row, 0);
 		TILESTORE(0, stored[0], COLSB);
 		EXPECT(!memcmp(stored[0], from, sizeof(stored[0])));
