@@ -128,8 +128,8 @@ static struct xsave_area *copy_open(struct fpu_cpu *cpu, struct xsave_area *area
 }
 
 /*
- * What XSAVES leaves alone is another context's in the CPU's own area, and must not come along: pages, and the rest of
- * the header. (Components that XSTATE_BV does not name may; nobody reads them.)
+ * What XSAVES leaves alone is another context's in the CPU's own area, and must not come along: pages, the header's
+ * rest. (Components that XSTATE_BV does not name may; nobody reads them.)
  */
 static void copy_close(struct fpu_cpu *cpu, struct xsave_area *area, bool saved)
 {

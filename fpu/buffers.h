@@ -1,15 +1,15 @@
 /*
- * Where a large fpstate lies, one with room for tile data: two or three pages, which nobody may ask the page allocator
- * for in one piece. Four strategies, those of seed 004, behind one interface, chosen at boot (fpbuf=):
+ * Where a large fpstate lies, one with room for tile data: three pages, which nobody may ask the page allocator for in
+ * one piece. Four strategies, those of seed 004, behind one interface, chosen at boot (fpbuf=):
  *
  *   vmalloc  pages mapped contiguously in the kernel's address space; at the end all CPUs must forget them
  *   cache    the same, but a buffer that is given back is kept mapped for the next task, up to a limit
  *   copy     scattered pages, and an area of each CPU's own that values pass through, copied
  *   map      scattered pages, mapped contiguously at an address of each CPU's own while they are saved or loaded
  *
- * Small fpstates know nothing of this: an area's XCOMP_BV says what it is. All that is not tile data lies in the first
- * page of a large one, which context->fpstate points to under every strategy; only what may touch tile data must go
- * through fpu_image_save and its like (image.h), or piece by piece.
+ * Small fpstates know nothing of this: an area's XCOMP_BV says what it is. All that is not tile data lies in a large
+ * one's first page, which context->fpstate points to under every strategy; only what may touch tile data must go through
+ * fpu_image_save and its like (image.h), or piece by piece.
  */
 #ifndef FPU_BUFFERS_H
 #define FPU_BUFFERS_H
@@ -19,7 +19,7 @@
 
 struct fpu_buffers {
 	const char *name;
-	/* Full size, header clear, the rest not; NULL when memory is out. Free: where one may wait for other CPUs. */
+	/* Of full size, not cleared; NULL when memory is out. Free: where one may wait for other CPUs. */
 	struct xsave_area *(*alloc)(void);
 	void (*free)(struct xsave_area *area);
 	/*

@@ -76,8 +76,8 @@ def measure(strategy, most=100):
             for part in parts]
 
 
-def measure_all(most=100):
-    return [found for strategy in STRATEGIES for found in measure(strategy, most)]
+def measure_all(strategies=STRATEGIES, most=100):
+    return [found for strategy in strategies for found in measure(strategy, most)]
 
 
 def table(rows):

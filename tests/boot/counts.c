@@ -68,9 +68,10 @@ static void test_idle(void)
 {
 	settle();
 	stats(&before, sizeof(before));
-	for (int i = 0; i < SLEEPS; i++)
-		sleep_ms(1);
-	stats(&after, sizeof(after));
+	for (int i = 0; i < TRIES * SLEEPS && (i < SLEEPS || SINCE(context_switches) < 2 * SLEEPS); i++) {
+		sleep_ms(1);	/* on a busy host it may be over before it begins */
+		stats(&after, sizeof(after));
+	}
 	expect_loads_avoided("loads in 100 turns with idle", SLEEPS);
 }
 

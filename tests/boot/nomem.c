@@ -12,6 +12,7 @@
 #define ANON		(MAP_PRIVATE | MAP_ANONYMOUS)
 #define STACK_SIZE	(4 * PAGE_SIZE)
 #define SLEEPERS	40
+#define TRIES		3
 enum { SYS_modify_ldt = 154, MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2 };
 
 /* One call with the n-th allocation failing. left: 0 if it came to that. */
@@ -69,19 +70,25 @@ static int same_as(const struct tarry_stats *before)
 
 /*
  * Ended tasks and kernel threads give their memory back a moment later, on a busy host a long one; those of an earlier
- * call may have been counted before.
+ * call may have been counted before. And somebody beside us may get memory of its own, once: 0, try again. What leaks
+ * does so each time.
  */
-static void expect_same(const char *what, long n, const struct tarry_stats *before)
+static int given_back(const char *what, long n, const struct tarry_stats *before)
 {
+	static int tries;
 	struct tarry_stats now;
 
 	for (int i = 0; i < 5000 && !same_as(before); i++)
 		sleep_ms(1);
 	now = counters();
+	if (!same_as(before) && ++tries < TRIES)
+		return 0;
 	if (!same_as(before))
 		FAIL("%s, allocation %ld failed: of %lu pages, %lu objects, %lu tasks came %lu, %lu, %lu",
 		     what, n, before->free_pages + before->heap_pages, before->heap_objects,
 		     before->tasks, now.free_pages + now.heap_pages, now.heap_objects, now.tasks);
+	tries = 0;
+	return 1;
 }
 
 /* Walks through the allocations of a call; undo takes back what its success made. */
@@ -96,7 +103,8 @@ static void walk(const char *what, struct attempt t, void (*undo)(struct attempt
 		try(&t);
 		if (t.left || t.result != -ENOMEM)	/* even if it could do without */
 			break;
-		expect_same(what, n, &before);
+		if (!given_back(what, n, &before))
+			n--;
 	}
 	if (t.result < 0 && !t.left)
 		FAIL("%s, allocation %ld failed: %ld", what, n, t.result);
@@ -206,7 +214,8 @@ static void test_exec(void)
 			exit(t.result == -ENOMEM && !t.left ? 1 : 2);
 		}
 		wait4((int)pid, &status, 0);
-		expect_same("exec", n, &before);
+		if (!given_back("exec", n, &before))
+			n--;
 	}
 	EXPECT_EQ(status, 55 << 8);
 	EXPECT(n > 10);
@@ -231,7 +240,8 @@ static void test_exec_integer_only(void)
 			exit(2);
 		}
 		wait4((int)pid, &status, 0);
-		expect_same("exec", n, &before);
+		if (!given_back("exec", n, &before))
+			n--;
 	}
 	EXPECT_EQ(status, 55 << 8);
 	EXPECT(n > 10);

@@ -179,6 +179,7 @@ static void keys(void)
 		munmap(own, PAGE_SIZE);
 		SKIP("no protection keys, or Linux, which does not look at them");
 	}
+	stay_on_cpus(ONE_CPU);	/* who has answered sleeps before we go on */
 	start(key);
 	before = rdpkru();
 	wrpkru(pkru_with(before, key, PKEY_DISABLE_ACCESS));
@@ -207,6 +208,7 @@ static void keys(void)
 	end(0);
 	munmap(own, PAGE_SIZE);
 	pkey_free(key);
+	stay_on_cpus(ALL_CPUS);
 }
 
 static void do_nothing(int signal) { (void)signal; }
