@@ -4,9 +4,14 @@
  * a pending exception's own are its task's on every CPU, whole. The model, for such a CPU has no XSAVES, with the real
  * code of fpu/ around it, on the software register file.
  */
+#include "host.h"
+
+#include "fpu/soft.h"
 #define WITH_MODEL
+#define save image_save /* fpu/soft.c has one, too */
 #include "door_machine.h"
 
+#undef save
 /* Functions of the same names are in fpu/standard.c. */
 #define standard soft_standard
 #define compacted soft_compacted
