@@ -2,10 +2,10 @@
  * What is searched apart, and how far. On two CPUs the space is large. Values that nobody may look at are overwritten
  * (scrub.c). A CPU whose next steps are its own affair goes on alone; what allows that, that it leaves alone what is
  * another's, is checked at each step (apart.c), and two contexts are searched once with the CPUs taking turns before
- * each single instruction. Of three contexts at most one is preempted inside a call, in the plain configuration, else
- * they are between calls; of two any. All three are in the long run of the default policy, which takes 6 GB; there a
- * pass ends after five minutes, whole or not, and says so. Signals and a debugger have passes of their own, without
- * exec; so have tiles and guests. A guest takes the place of a context.
+ * each single instruction. Three contexts are between calls; of two any may be preempted inside one. Of three, one or
+ * all are in the long run of the default policy, which takes 6 GB; there a pass ends after five minutes, whole or not,
+ * and says so. Signals and a debugger have passes of their own, without exec; so have tiles and guests. A guest takes
+ * the place of a context.
  */
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static const struct pass two_cpus[] = {
 	{ "two contexts, damage", 2, 1, .damage = true, .only = PLAIN },
 	{ "two contexts, every instruction", 2, 0, .every_point = true, .only = PLAIN },
 	{ "three contexts", 3, 0, .only = NOT_BOTH },
-	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN },
+	{ "three contexts, one preempted anywhere", 3, 1, .only = PLAIN, .long_run = true },
 	{ "two contexts, tiles", 2, 0, .tiles = true, .only = PLAIN, .long_run = true },
 	{ "two contexts, tiles, preempted anywhere", 2, 2, .tiles = true, .only = PLAIN, .long_run = true },
 	{ "three contexts, preempted anywhere", 3, 3, .only = PLAIN, .long_run = true },

@@ -70,7 +70,7 @@ void xsaves64(void *p, u64 rfbm)
 	}
 	if (rfbm & ~registers()->xfd & XFM(XF_TILEDATA) && v[TILES]) {
 		area->xstate_bv |= XFM(XF_TILEDATA);
-		*image_tiles(area) = v[TILES];
+		*(u64 *)image_tiles(area) = v[TILES]; /* all of it */
 	}
 }
 
