@@ -23,14 +23,14 @@ def caught(mutant):
 
 
 def boots():
-    """The (machine, program, command line) of all mutants, each once."""
+    """The (machine, program, command line) of all mutants, each once; those without options are in boot/ as they are."""
     found = {(museum.BOOT_TEST.fullmatch(mutant.test), mutant.options)
-             for mutant in museum.mutants()}
+             for mutant in museum.mutants() if mutant.options}
     return sorted({(match[1], match[2], options) for match, options in found if match})
 
 
 def green_without():
-    """What goes red with a bug is green without, under the same command line."""
+    """What goes red with a bug under a command line of its own is green without."""
     for machine, program, options in boots():
         status, output = museum.boot_program(ROOT, machine, program, options)
         expect(status == 0, f"{program} is red without any mutant ({options})", output)
