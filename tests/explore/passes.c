@@ -32,7 +32,7 @@ static const struct pass one_cpu[] = {
 	{ "signals, protection keys", 2, 1, .signals = true, .pkru = true, .only = PLAIN },
 	{ "tiles", 2, 1, .tiles = true, .only = PLAIN },
 	{ "tiles, the CPU down and back", 2, 0, .power = true, .tiles = true, .only = PLAIN },
-	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN },
+	{ "tiles, signals", 2, 0, .signals = true, .tiles = true, .only = PLAIN, .long_run = true },
 	{ "tiles, a debugger", 2, 0, .debugger = true, .tiles = true, .only = PLAIN },
 	{ "a guest, preempted anywhere", 2, 1, .guest = true, .tiles = true, .only = PLAIN },
 	{ "two tasks and a guest", 3, 0, .guest = true, .only = PLAIN },
