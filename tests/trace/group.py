@@ -168,10 +168,10 @@ def small_run(policy, *options):
 def many_switches(policy):
     """Thousands of records, faster than a serial line takes them: some may be lost, and counted."""
     records, stats = traced(SWITCHING_PROGRAM, "--fpu", policy)
-    lost = check(records, stats, policy)
+    check(records, stats, policy)
     named = {record["event"]: record["name"] for record in records if record.get("event", "").startswith("VCPU")}
-    expect(lost or named == {"VCPU_ENTER": "tour", "VCPU_EXIT": "guest of tour"}, "who a guest's run is told of",
-           str(named))
+    names = {"VCPU_ENTER": "tour", "VCPU_EXIT": "guest of tour"}
+    expect(named.items() <= names.items(), "who a guest's run is told of", str(named))
 
 
 @functools.lru_cache(maxsize=None)
